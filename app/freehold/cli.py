@@ -1,0 +1,83 @@
+"""The `freehold` command line.
+
+Exit status: 0 done, 1 failed (one sentence on stderr), 2 wrong use. With `--json` a command
+prints one JSON document (or one a line where it streams) and nothing else on stdout.
+Each command's module is imported only when that command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from freehold import __version__
+from freehold.errors import AppError, internal
+
+log = logging.getLogger(__name__)
+
+COMMANDS: Final[dict[str, str]] = {
+    "desktop": "open the window (the default)",
+    "serve": "run the background server without a window",
+    "chat": "chat with a model in the terminal",
+    "models": "list the models on this machine",
+    "import": "add a GGUF file to the library, in place",
+    "rm": "remove a model from the library",
+    "load": "load a model into its engine process",
+    "unload": "unload a model and free its memory",
+    "doctor": "check this installation and say what to do",
+    "bench": "measure this machine with this build",
+    "dev": "tools for developers of Freehold",
+}
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """Return the parser, with the arguments of `command` alone filled in."""
+    parser = argparse.ArgumentParser(
+        prog="freehold", description="Own the language models you use."
+    )
+    parser.add_argument("--version", action="version", version=f"freehold {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == command:
+            module = importlib.import_module(
+                f"freehold.commands.{name.replace('import', 'import_')}"
+            )
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    if not arguments:
+        arguments, command = ["desktop"], "desktop"
+    parser = build_parser(command)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(args.run(args))
+    except AppError as error:
+        return report(error, as_json=getattr(args, "json", False))
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        log.exception("command %s failed", args.command)
+        return report(internal(), as_json=getattr(args, "json", False))
+
+
+def report(error: AppError, *, as_json: bool) -> int:
+    """Print an error as one sentence on stderr (and as JSON on stdout when asked); return 1."""
+    if as_json:
+        print(json.dumps({"error": error.to_dict()}))
+    print(f"freehold: {error.sentence}", file=sys.stderr)
+    return 1

@@ -1,0 +1,162 @@
+"""The `Client` seam: everything a window or command can ask of a server.
+
+Two bodies exist, `client.http.HttpClient` and `tests/doubles/client.py:FakeClient`; one contract
+test runs on both. Every method raises `AppError`; an unreachable server is `server_unreachable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from freehold.wire import (
+    Chat,
+    ChatSummary,
+    Envelope,
+    Hello,
+    LoadRequest,
+    Message,
+    ModelEntry,
+    SearchHit,
+    Sent,
+    Settings,
+    State,
+)
+
+
+class Client(Protocol):
+    """A server, local or remote."""
+
+    @property
+    def base_url(self) -> str:
+        """Return the server's address, `http://127.0.0.1:11711`."""
+        ...
+
+    async def hello(self) -> Hello:
+        """Return who answers; proves that the server knows the key before anything is sent."""
+        ...
+
+    async def state(self) -> State:
+        """Return the snapshot and the place in the event stream it belongs to."""
+        ...
+
+    def events(self, after: int) -> AsyncIterator[Envelope]:
+        """Yield events after `after`; raises `server_unreachable` when the line breaks."""
+        ...
+
+    # models
+
+    async def import_model(self, path: str) -> ModelEntry:
+        """Add the GGUF file (first shard of a set) at `path` on the server's machine, in place."""
+        ...
+
+    async def remove_model(self, ref: str, *, delete_files: bool = False) -> int:
+        """Forget a model; return the bytes freed (0 when its files stay)."""
+        ...
+
+    async def load_model(self, ref: str, request: LoadRequest | None = None) -> None:
+        """Begin to load a model; progress and the outcome arrive as `EngineChanged`."""
+        ...
+
+    async def unload_model(self, ref: str) -> None:
+        """End a model's engine process."""
+        ...
+
+    # chats
+
+    async def chats(self, *, trashed: bool = False) -> tuple[ChatSummary, ...]:
+        """Return all chats, last changed first."""
+        ...
+
+    async def create_chat(self, *, model_ref: str = "", title: str = "") -> Chat:
+        """Make an empty chat."""
+        ...
+
+    async def chat(
+        self, chat_id: str, *, limit: int | None = None, before: str | None = None
+    ) -> Chat:
+        """Return a chat with the last `limit` messages of its active branch before `before`."""
+        ...
+
+    async def update_chat(
+        self,
+        chat_id: str,
+        *,
+        title: str | None = None,
+        model_ref: str | None = None,
+        system_prompt: str | None = None,
+        pinned: bool | None = None,
+        sampling: dict[str, object] | None = None,
+    ) -> ChatSummary:
+        """Change what is given."""
+        ...
+
+    async def save_draft(self, chat_id: str, text: str) -> None:
+        """Keep what is typed but not sent."""
+        ...
+
+    async def trash_chat(self, chat_id: str) -> None:
+        """Move a chat to the trash, where it stays 30 days."""
+        ...
+
+    async def restore_chat(self, chat_id: str) -> None:
+        """Take a chat out of the trash."""
+        ...
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """Delete a trashed chat for good."""
+        ...
+
+    async def search_chats(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
+        """Return messages matching `query`, best first."""
+        ...
+
+    async def send(self, chat_id: str, text: str, *, parent_id: str | None, token: str) -> Sent:
+        """Store a user message under `parent_id` (None: first) and begin its reply.
+
+        `token` is chosen by the caller; sending the same token again returns the same messages,
+        so a retry after a broken line never sends twice.
+        """
+        ...
+
+    async def regenerate(self, message_id: str) -> Sent:
+        """Begin another reply beside `message_id`, and make it the active branch."""
+        ...
+
+    async def edit(self, message_id: str, text: str, *, token: str) -> Sent:
+        """Store `text` as a sibling of the user message `message_id` and begin its reply."""
+        ...
+
+    async def select(self, message_id: str) -> Chat:
+        """Make the branch through `message_id` the active one."""
+        ...
+
+    async def message(self, message_id: str) -> Message:
+        """Return one message as stored now."""
+        ...
+
+    async def stop_reply(self, message_id: str) -> None:
+        """End a reply; what came is kept."""
+        ...
+
+    # server
+
+    async def settings(self) -> Settings:
+        """Return the settings."""
+        ...
+
+    async def save_settings(self, settings: Settings) -> Settings:
+        """Store the settings; return them as stored."""
+        ...
+
+    async def api_key(self) -> str:
+        """Return the key other programs use on this machine (local clients only)."""
+        ...
+
+    async def shut_down(self) -> None:
+        """Ask the server to end: replies under way are kept as far as they came."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections; the server goes on."""
+        ...
