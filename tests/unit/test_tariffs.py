@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.errors import AppError
-from freehold.ledger.money import share_out, share_out_units
+from freehold.ledger.money import share_out
 from freehold.ledger.tariffs import (
     Interval,
     Period,
@@ -174,17 +174,7 @@ weights = st.lists(st.integers(0, 10**6), min_size=1, max_size=12)
 @given(cents=st.integers(-(10**9), 10**9), weights=weights)
 def test_shares_add_up_to_the_cent(cents: int, weights: list[int]) -> None:
     total = Decimal(cents) / 100
-    shares = share_out(total, [Decimal(w) for w in weights])
+    shares = share_out(total, weights)
     assert sum(shares) == total
     if cents >= 0:
         assert all(share >= 0 for share in shares)
-
-
-@given(total=st.integers(0, 10**18), weights=weights)
-def test_whole_units_are_shared_without_rest(total: int, weights: list[int]) -> None:
-    parts = share_out_units(total, weights)
-    assert sum(parts) == total
-    scale = sum(weights)
-    if scale:
-        for part, weight in zip(parts, weights, strict=True):
-            assert abs(part * scale - total * weight) <= scale + total * scale // 10**20
