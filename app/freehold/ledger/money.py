@@ -15,9 +15,7 @@ def round_money(amount: Decimal, step: Decimal = CENT) -> Decimal:
     return (amount / step).quantize(Decimal(1), rounding=ROUND_HALF_UP) * step
 
 
-def share_out(
-    total: Decimal, weights: Sequence[int], step: Decimal = CENT
-) -> list[Decimal]:
+def share_out(total: Decimal, weights: Sequence[int], step: Decimal = CENT) -> list[Decimal]:
     """Divide `total` by whole `weights` into multiples of `step` whose sum is exactly `total`.
 
     Raises: ValueError if there is nobody to share with, a weight is negative, or `total` is not
