@@ -78,6 +78,7 @@ def make_backup(connection: Any, database: Path, *, label: str = "") -> Path:
     partial.unlink(missing_ok=True)
     try:
         connection.execute("VACUUM INTO ?", (str(partial),))
+        partial.chmod(0o600)
         _sync(partial)
         partial.replace(target)
         _sync(folder)
