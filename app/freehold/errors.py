@@ -19,6 +19,8 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "not_found": 404,
     "model_not_found": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
     "conflict": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -27,6 +29,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "invalid_model": 422,
     "unsupported_architecture": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     # ours or the machine's
     "internal": 500,
     "not_supported": 501,
