@@ -1,0 +1,190 @@
+"""A month of eight people, idle nights, a clock change and a tariff change balances exactly."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import apsw
+import pytest
+
+from freehold.ledger.book import Ledger
+from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money
+from freehold.ledger.money import round_money
+from freehold.ledger.schema import SCHEMA
+from freehold.ledger.summary import STANDBY, summarise
+from freehold.ledger.tariffs import Tariff, flat, price_at
+from freehold.paths import Paths
+from freehold.power.attribution import Step, Work, attribute
+from freehold.storage.connection import Database
+
+ZONE = "Europe/Berlin"
+BERLIN = ZoneInfo(ZONE)
+START = datetime(2026, 10, 1, tzinfo=BERLIN).timestamp()
+END = datetime(2026, 11, 1, tzinfo=BERLIN).timestamp()
+NEW_TARIFF_AT = datetime(2026, 10, 15, tzinfo=BERLIN).timestamp()
+PEOPLE = tuple(f"person-{index}" for index in range(8))
+MODELS = ("kimi-k2", "gpt-oss-120b")
+OLD, NEW = flat(Decimal("0.2871"), currency="EUR", zone=ZONE), flat(Decimal("0.3333"), zone=ZONE)
+IDLE_WATTS = 118.5
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    paths = Paths(tmp_path / "d", tmp_path / "s", tmp_path / "c", tmp_path / "f")
+    paths.create()
+    opened = Database.open(paths, [SCHEMA])
+    yield opened
+    opened.close()
+
+
+def tariff_at(moment: float) -> Tariff:
+    return NEW if moment >= NEW_TARIFF_AT else OLD
+
+
+def simulate(seed: int) -> tuple[list[RequestEntry], list[IdleEntry], int]:
+    """Return a month's lines and what the meter counted, hour by hour."""
+    draw = random.Random(seed)
+    requests: list[RequestEntry] = []
+    idle: list[IdleEntry] = []
+    counted = 0
+    start = START
+    while start < END:
+        end = start + 3600
+        local = datetime.fromtimestamp(start, BERLIN)
+        busy = 8 <= local.hour < 19 and local.weekday() < 5
+        steps, owners = [], {}
+        for number in range(draw.randrange(1, 9) if busy else 0):
+            began = start + draw.uniform(0, 3000)
+            work = []
+            for _ in range(draw.randrange(1, 5)):
+                request_id = f"{start}-{number}-{len(work)}"
+                owners[request_id] = (draw.choice(PEOPLE), draw.choice(MODELS))
+                work.append(
+                    Work(
+                        request_id, draw.randrange(4000), draw.randrange(900), draw.randrange(10**6)
+                    )
+                )
+            steps.append(Step(began, began + draw.uniform(5, 400), tuple(work)))
+        active = sum(step.end_s - step.start_s for step in steps) * draw.uniform(150, 500)
+        microjoules = round((IDLE_WATTS * 3600 + active) * 1e6)
+        counted += microjoules
+        shares = attribute(microjoules, start, end, IDLE_WATTS, steps)
+        assert shares.total_microjoules == microjoules
+        tariff = tariff_at(start)
+        price = price_at(tariff, local)
+        for request_id, joules in shares.by_request.items():
+            person, model = owners[request_id]
+            requests.append(
+                RequestEntry(
+                    request_id,
+                    end - 1,
+                    person,
+                    "window",
+                    model,
+                    900,
+                    100,
+                    300,
+                    12.0,
+                    joules,
+                    "gpu",
+                    tariff.name,
+                    price,
+                    energy_money(joules, price),
+                )
+            )
+        idle.append(
+            IdleEntry(
+                start,
+                end,
+                shares.idle_microjoules,
+                "gpu",
+                tariff.name,
+                price,
+                energy_money(shares.idle_microjoules, price),
+                "kimi-k2",
+            )
+        )
+        start = end
+    return requests, idle, counted
+
+
+async def test_the_month_balances_by_person_model_and_day(database: Database) -> None:
+    requests, idle, counted = simulate(1)
+    ledger = Ledger(database)
+    for entry in requests:
+        await ledger.add_request(entry)
+    for interval in idle:
+        await ledger.add_idle(interval)
+    stored = await ledger.requests(START, END + 1)
+    standby = await ledger.idle(START, END + 1)
+    assert set(stored) == set(requests)
+    assert list(standby) == idle
+    exact = sum((e.money for e in (*requests, *idle)), Decimal(0))
+    for by in ("person", "model", "day", "month", "hour"):
+        found = summarise(stored, standby, by, zone=ZONE)
+        assert found.total.microjoules == counted
+        assert sum(row.microjoules for row in found.rows) == counted
+        assert sum(row.money for row in found.rows) == found.total.money == round_money(exact)
+    by_day = summarise(stored, standby, "day", zone=ZONE)
+    assert len(by_day.rows) == 31
+    by_hour = summarise(stored, standby, "hour", zone=ZONE)
+    assert sum(row.name.startswith("2026-10-25") for row in by_hour.rows) == 25
+    assert len(by_hour.rows) == 31 * 24 + 1
+
+
+@pytest.mark.parametrize("sharing", ["own line", "by seat", "by use"])
+def test_standby_is_shared_as_the_owner_chose(sharing: str) -> None:
+    requests, idle, counted = simulate(2)
+    found = summarise(requests, idle, "person", zone=ZONE, sharing=sharing, seats=PEOPLE)
+    assert sum(row.microjoules for row in found.rows) == counted
+    assert sum(row.money for row in found.rows) == found.total.money
+    names = [row.name for row in found.rows]
+    assert (STANDBY in names) == (sharing == "own line")
+    used: dict[str, int] = defaultdict(int)
+    for entry in requests:
+        used[entry.person] += entry.microjoules
+    added = {row.name: row.microjoules - used[row.name] for row in found.rows if row.name in used}
+    if sharing == "by seat":
+        assert max(added.values()) - min(added.values()) <= 1
+    if sharing == "by use":
+        assert sorted(added, key=added.__getitem__) == sorted(used, key=used.__getitem__)
+
+
+def test_a_month_without_anything_is_empty() -> None:
+    found = summarise([], [], "day")
+    assert found.rows == ()
+    assert found.total.money == 0
+
+
+async def test_the_ledger_cannot_be_changed_and_counts_a_request_once(database: Database) -> None:
+    requests, _, _ = simulate(3)
+    ledger = Ledger(database)
+    await ledger.add_request(requests[0])
+    await ledger.add_request(requests[0])
+    assert await ledger.requests(0, END * 2) == (requests[0],)
+    connection = apsw.Connection(str(database.path))
+    try:
+        for statement in ("UPDATE ledger_request SET money = '0'", "DELETE FROM ledger_request"):
+            with pytest.raises(apsw.ConstraintError, match="append-only"):
+                connection.execute(statement)
+    finally:
+        connection.close()
+
+
+def test_a_clock_that_jumped_ten_years_only_moves_lines_to_another_month() -> None:
+    requests, idle, counted = simulate(4)
+    late = requests[0].ended_at + timedelta(days=3650).total_seconds()
+    moved = [RequestEntry("moved", late, *list(_values(requests[0]))[2:]), *requests[1:]]
+    found = summarise(moved, idle, "month", zone=ZONE)
+    assert sum(row.microjoules for row in found.rows) == counted
+    assert found.rows[-1].name == "2036-09"
+    assert all(row.money >= 0 for row in found.rows)
+
+
+def _values(entry: RequestEntry) -> list[object]:
+    return [getattr(entry, name) for name in RequestEntry.__dataclass_fields__]
