@@ -7,11 +7,13 @@
 set(FREEHOLD_KERNELS_DIR ${CMAKE_CURRENT_LIST_DIR}/..)
 
 function(freehold_add_libraries)
-    if(EXISTS ${FREEHOLD_KERNELS_DIR}/chat/CMakeLists.txt)
-        add_subdirectory(${FREEHOLD_KERNELS_DIR}/chat ${CMAKE_BINARY_DIR}/freehold_chat)
-        llama_cpp_python_install_target(freehold_chat)
-    endif()
+    include(${FREEHOLD_KERNELS_DIR}/chat/freehold_chat.cmake)
+    llama_cpp_python_install_target(freehold_chat)
     llama_cpp_python_install_target(llama-common)
+
+    # The chat templates of the source package: the test model takes Kimi K2's, the tests all.
+    file(GLOB templates ${CMAKE_SOURCE_DIR}/vendor/llama.cpp/models/templates/*.jinja)
+    install(FILES ${templates} DESTINATION ${SKBUILD_PLATLIB_DIR}/llama_cpp/lib/templates)
 endfunction()
 
 cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL freehold_add_libraries)
