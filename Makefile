@@ -1,0 +1,66 @@
+# Freehold. `make run` and `make test` are complete on a fresh clone; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv/bin
+BOOTSTRAP := PYTHONPATH=packaging PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m bootstrap
+SOURCES := app tests packaging
+PYTEST_ARGS ?=
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: run test prepare prepare-test lint format unit requirements install uninstall clean \
+	screenshots bench bench-engine help
+
+run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
+	@exec $(VENV)/python -m freehold $(ARGS)
+
+test: lint ## Prepare, then check style, types, import rules and run every test
+	$(VENV)/pytest $(PYTEST_ARGS)
+
+prepare:
+	@$(BOOTSTRAP) run
+
+prepare-test:
+	@$(BOOTSTRAP) test
+
+lint: prepare-test ## Check style, types and import rules
+	$(VENV)/ruff check $(SOURCES)
+	$(VENV)/ruff format --check $(SOURCES)
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+format: prepare-test ## Rewrite the sources in the house style
+	$(VENV)/ruff check --fix $(SOURCES)
+	$(VENV)/ruff format $(SOURCES)
+
+unit: prepare-test ## Run the fast tests alone
+	$(VENV)/pytest tests/unit -q $(PYTEST_ARGS)
+
+requirements: prepare-test ## Compile packaging/requirements/*.in into pinned, hashed files
+	@for name in runtime dev build native cuda12 cuda13; do \
+		echo "compiling $$name.in"; \
+		$(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate \
+			$$(test $$name = native && echo --no-deps) \
+			packaging/requirements/$$name.in -o packaging/requirements/$$name.txt || exit 1; \
+	done
+
+install: prepare ## Add Freehold to this user's menu (AUTOSTART=1: also start it at login)
+	@PYTHONPATH=packaging $(VENV)/python -m desktop install $(if $(AUTOSTART),--autostart $(AUTOSTART))
+
+uninstall: ## Remove the menu entry, icons and autostart; chats and models stay
+	@PYTHONPATH=packaging $(PYTHON) -m desktop uninstall
+
+screenshots: prepare-test ## Make the pictures of README under a virtual screen
+	@PYTHONPATH=packaging:tests $(VENV)/python -m screenshots docs/screenshots
+
+bench: bench-engine ## Measure this machine and print tables
+
+bench-engine: prepare ## Measure the engine alone: bare loop, worker process, HTTP
+	@$(VENV)/python -m freehold bench engine $(ARGS)
+
+clean: ## Remove .venv and build leftovers; the native build's cache stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find app tests packaging kernels -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
