@@ -96,7 +96,8 @@ def decide(facts: MachineFacts) -> BuildPlan:
     toolkit, driver = facts.toolkit, facts.driver
     assert toolkit is not None
     assert driver is not None
-    architectures = tuple(sorted(set(driver.architectures), key=int))
+    usable = {arch for arch in driver.architectures if int(arch) >= _oldest_architecture(toolkit)}
+    architectures = tuple(sorted(usable, key=int))
     return BuildPlan(
         backend="cuda",
         reason=(
@@ -163,14 +164,17 @@ def _refuse_cuda(facts: MachineFacts) -> str | None:
             f"CUDA toolkit {_dotted(toolkit.version)} is newer than the driver, which speaks CUDA "
             f"{_dotted(driver.cuda_version)}. Update the driver or install an older toolkit."
         )
-    oldest = OLDEST_ARCHITECTURE.get(toolkit.version[0], 75)
-    unsupported = [arch for arch in driver.architectures if int(arch) < oldest]
-    if len(unsupported) == len(driver.architectures):
+    best = max(driver.architectures, key=int)
+    if int(best) < _oldest_architecture(toolkit):
         return (
             f"CUDA toolkit {_dotted(toolkit.version)} no longer builds for {_devices(driver)} "
-            f"(compute capability {unsupported[0][:-1]}.{unsupported[0][-1]})."
+            f"(compute capability {best[:-1]}.{best[-1]})."
         )
     return None
+
+
+def _oldest_architecture(toolkit: Toolkit) -> int:
+    return OLDEST_ARCHITECTURE.get(toolkit.version[0], 75)
 
 
 def _jobs(facts: MachineFacts, *, bytes_per_job: int) -> int:

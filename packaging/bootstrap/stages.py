@@ -27,8 +27,10 @@ def pending(stages: Iterable[Stage], folder: Path) -> list[Stage]:
 
 def run(stages: Iterable[Stage], folder: Path) -> None:
     """Do what is pending; each step's stamp is written when it has succeeded."""
-    for stage in pending(stages, folder):
+    for stage in stages:
         stamp = folder / stage.name
+        if _read(stamp) == stage.fingerprint:  # read now: an earlier step may have removed it
+            continue
         stamp.unlink(missing_ok=True)
         stage.do()
         folder.mkdir(parents=True, exist_ok=True)
