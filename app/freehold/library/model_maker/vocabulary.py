@@ -5,6 +5,7 @@ Every byte is a token, so any text makes the round trip exactly.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,34 +32,35 @@ QWEN_SPECIALS: Final = (
 )  # fmt: skip
 
 # Words a random model speaks; the shorter come first, so that the longer are built on them.
-WORDS: Final = tuple(
-    """
-    a I the of to and in is it on at as be by or so we he do if my up an no go me
-    for you are but not all can was one out day get has him his how man new now old see two way
-    who boy did its let put say she too use her our own any car sun sea sky air ice oil key map
-    box cup dog cat egg bus bed ink art law age end yes red low top far few run sit try ask
-    that with have this will your from they know want been good much some time very when come
-    here just like long make many more only over such take than them well were what year work
-    back call down each even find give hand high keep last left life live look made most move
-    must name near need next open page part plan play read real rest road room seem ship show
-    side song star stay stop sure tell tree turn wait walk wall warm wind wood word blue book
-    city door east face fact fire fish food foot form game gold gray hall head hear help hill
-    hold home hour idea iron lake land late line list main mark mind moon north note
-    about after again below could every first found great group house large learn light might
-    never other place plant point right river small sound south spell state still story study
-    table their there these thing think three under until water where which while white whole
-    world would write young across almost always around before better change course enough
-    family figure follow garden letter little machine measure morning mother mountain music
-    number often paper people person picture question second several simple summer system
-    teacher travel village voice window winter yellow another answer because between believe
-    children country different evening example general history however important knowledge
-    language library nothing perhaps present problem product remember science sentence
-    something sometimes sometime through together tomorrow tonight understand usually without
-    café naïve Zürich 日本 語 привет мир
-    """.split()
-)  # fmt: skip
+_WORD_TEXT: Final = """
+a I the of to and in is it on at as be by or so we he do if my up an no go me
+for you are but not all can was one out day get has him his how man new now old see two way
+who boy did its let put say she too use her our own any car sun sea sky air ice oil key map
+box cup dog cat egg bus bed ink art law age end yes red low top far few run sit try ask
+that with have this will your from they know want been good much some time very when come
+here just like long make many more only over such take than them well were what year work
+back call down each even find give hand high keep last left life live look made most move
+must name near need next open page part plan play read real rest road room seem ship show
+side song star stay stop sure tell tree turn wait walk wall warm wind wood word blue book
+city door east face fact fire fish food foot form game gold gray hall head hear help hill
+hold home hour idea iron lake land late line list main mark mind moon north note
+about after again below could every first found great group house large learn light might
+never other place plant point right river small sound south spell state still story study
+table their there these thing think three under until water where which while white whole
+world would write young across almost always around before better change course enough
+family figure follow garden letter little machine measure morning mother mountain music
+number often paper people person picture question second several simple summer system
+teacher travel village voice window winter yellow another answer because between believe
+children country different evening example general history however important knowledge
+language library nothing perhaps present problem product remember science sentence
+something sometimes sometime through together tomorrow tonight understand usually without
+café naïve Zürich 日本 語 привет мир
+"""
+WORDS: Final = tuple(_WORD_TEXT.split())
 
 SPOKEN_MARKS: Final = (",", ".", ".\n", "?", "!", ":", '"')
+# A quote is likelier than a word: strings of a JSON answer end at some time.
+QUOTE_GAIN: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,9 @@ class Vocabulary:
         a random answer reads like words and never ends by itself.
         """
         gain = np.full(len(self), 0.02, np.float32)
-        for index, token in enumerate(self.tokens):
-            if token in self.spoken:
-                gain[index] = 1.2 if token == '"' else 1.0
+        for index, text in enumerate(self.tokens):
+            if text in self.spoken:
+                gain[index] = QUOTE_GAIN if text == '"' else 1.0
         return gain
 
     def metadata(self, pre: str) -> dict[str, MetadataValue]:
@@ -137,7 +139,7 @@ def _teach(token: str, tokens: dict[str, None], merges: dict[tuple[str, str], in
 
 
 def _pairs(parts: list[str]) -> list[tuple[str, str]]:
-    return list(zip(parts, parts[1:], strict=False))
+    return list(itertools.pairwise(parts))
 
 
 def byte_letters() -> list[str]:
