@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rm": "remove a model from the library",
     "load": "load a model into its engine process",
     "unload": "unload a model and free its memory",
+    "machine": "what this machine is made of",
     "cost": "what owning costs, and whether it pays",
     "doctor": "check this installation and say what to do",
     "bench": "measure this machine with this build",
