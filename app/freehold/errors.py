@@ -39,6 +39,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "engine_crashed": 503,
     "engine_stalled": 503,
     "model_loading": 503,
+    "interrupted": 503,
     "cancelled": 499,
     "disk_full": 507,
     "storage_failed": 500,

@@ -22,7 +22,7 @@ from freehold.paths import Paths
 from freehold.storage import backups, migrations
 from freehold.storage.backups import Recovery
 from freehold.storage.migrations import Schema
-from freehold.storage.sqlite import SAFE_VERSION, describe, is_sound, open_connection
+from freehold.storage.sqlite import BUGS, SAFE_VERSION, describe, is_sound, open_connection
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Database:
         Blocks; call it before the loop starts or in a thread.
         Raises: AppError `storage_too_new`, `disk_full`, `no_permission` or `storage_failed`.
         """
-        if apsw.sqlite_lib_version() and _version() < SAFE_VERSION:
+        if _version() < SAFE_VERSION:
             raise AppError(
                 "storage_failed",
                 f"SQLite {apsw.sqlite_lib_version()} is not safe to keep chats in.",
@@ -108,7 +108,7 @@ class Database:
         """Make the daily copy if it is due; return it."""
         if not backups.is_due(self.path, time.time() if now is None else now):
             return None
-        return await self.read(self._copy)
+        return await asyncio.wrap_future(self._readers.submit(self._copy))
 
     async def check(self) -> AppError | None:
         """Check the whole file for damage; the next start sets a damaged one aside."""
@@ -163,13 +163,24 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        except BUGS:
+            raise
         except apsw.Error as error:
             raise describe(error, self.path) from error
         return result
 
     def _query(self, function: Callable[[Any], T]) -> T:
         try:
-            return function(self._reader())
+            connection = self._reader()
+            # One snapshot: a reply that ends between two statements must not vanish.
+            connection.execute("BEGIN")
+            try:
+                return function(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except BUGS:
+            raise
         except apsw.Error as error:
             raise describe(error, self.path) from error
 
@@ -182,8 +193,8 @@ class Database:
                 self._opened.append(connection)
         return connection
 
-    def _copy(self, connection: Any) -> Path:
-        return backups.make_backup(connection, self.path)
+    def _copy(self) -> Path:
+        return backups.make_backup(self._reader(), self.path)
 
 
 def _make_sound(path: Path, schemas: Sequence[Schema]) -> Recovery | None:

@@ -17,6 +17,16 @@ FULL_BELOW_BYTES: Final = 1 << 20
 # Connections are written by one process; SQLite before this version could reset a WAL in use.
 SAFE_VERSION: Final = (3, 51, 3)
 
+# Wrong SQL or wrong values: our bug, not the disk's.
+BUGS: Final = (
+    apsw.SQLError,
+    apsw.BindingsError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.MisuseError,
+    apsw.RangeError,
+)
+
 
 def open_connection(path: Path, *, read_only: bool = False, busy_wait_s: float = 60.0) -> Any:
     """Open a connection in WAL mode, with foreign keys on and without memory mapping.
