@@ -57,6 +57,8 @@ class ModelEntry(Value, frozen=True, kw_only=True):
     ready: bool
     quant: str = ""
     parameters: int = 0
+    active_parameters: int = 0
+    bits_per_weight: float = 0.0
     context_tokens: int = 0
     experts: int = 0
     experts_used: int = 0

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from freehold.errors import AppError
 from freehold.gguf.architectures import COMPANIONS, ENCODERS, KNOWN
-from freehold.gguf.faults import CONVERT_AGAIN, InvalidGgufError, quoted
+from freehold.gguf.faults import CONVERT_AGAIN, CompanionFileError, InvalidGgufError, quoted
 from freehold.gguf.header import GgufHeader, TensorInfo
 from freehold.gguf.quantisations import BY_FILE_TYPE, find_in_name
 from freehold.gguf.shards import ModelFile
@@ -131,16 +131,17 @@ def _check_is_model(file: str, header: GgufHeader, model: ModelFile) -> str:
     if not architecture:
         raise InvalidGgufError(file, "it does not name its architecture", CONVERT_AGAIN)
     if kind == "mmproj" or architecture == "clip":
-        reason = "it is the part of a model that sees images (a projector), not a language model"
-        raise InvalidGgufError(file, reason, "Choose the model's main file.")
+        what = "the part of a model that sees images (a projector), not a language model"
+        raise CompanionFileError(file, what, "Choose the model's main file.")
     if kind == "adapter":
-        reason = "it is a LoRA adapter, not a whole model"
-        raise InvalidGgufError(file, reason, "Choose the model that it was made for.")
+        what = "a LoRA adapter, not a whole model"
+        raise CompanionFileError(file, what, "Choose the model that it was made for.")
     if kind == "imatrix" or architecture in COMPANIONS:
-        reason = f"it is a companion file ({architecture}), not a model that can run by itself"
-        raise InvalidGgufError(file, reason, "Choose the model's main file.")
+        what = f"a companion file ({architecture}), not a model that can run by itself"
+        raise CompanionFileError(file, what, "Choose the model's main file.")
     if not any(model.tensors):
-        raise InvalidGgufError(file, "it holds a vocabulary but no weights", "Choose another file.")
+        what = "a vocabulary without weights"
+        raise CompanionFileError(file, what, "Choose the model's main file.")
     return architecture
 
 
@@ -166,9 +167,9 @@ def quant_name(file: str, header: GgufHeader, tensors: Iterable[TensorInfo]) -> 
     named = find_in_name(file)
     if named:
         return named
-    declared = BY_FILE_TYPE.get(header.whole("general.file_type") or -1)
-    if declared:
-        return declared
+    file_type = header.whole("general.file_type")
+    if file_type in BY_FILE_TYPE:
+        return BY_FILE_TYPE[file_type]
     return max(_by_type(tensors).items(), key=lambda item: item[1], default=("", 0))[0]
 
 
@@ -208,10 +209,7 @@ def _active(tensors: Iterable[TensorInfo], experts: int, used: int) -> int:
 
 def _is_embedder(architecture: str, header: GgufHeader) -> bool:
     pooling = header.whole(f"{architecture}.pooling_type")
-    causal = header.metadata.get(f"{architecture}.attention.causal")
-    return (architecture in ENCODERS or (pooling is not None and pooling > NO_POOLING)) and not (
-        causal is True and architecture in ENCODERS
-    )
+    return architecture in ENCODERS or (pooling is not None and pooling > NO_POOLING)
 
 
 def _template(header: GgufHeader) -> str | LongText | None:

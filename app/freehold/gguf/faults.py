@@ -23,6 +23,13 @@ class InvalidGgufError(AppError):
         self.reason = reason
 
 
+class CompanionFileError(InvalidGgufError):
+    """A sound GGUF that is no model by itself; a search of folders passes over it."""
+
+    def __init__(self, name: str, what: str, hint: str) -> None:
+        super().__init__(name, f"it is {what}", hint)
+
+
 def quoted(data: bytes | str, limit: int = 40) -> str:
     """Return foreign text fit for a message: printable, short, in quotes."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data

@@ -77,10 +77,10 @@ def part_paths(path: Path) -> tuple[Path, ...]:
     Raises: AppError `invalid_model` that names the files that are missing.
     """
     name = parse_name(path.name)
-    if name is None or not path.exists():
+    if name is None or not _is_there(path):
         return (path,)
     paths = tuple(path.with_name(name.sibling(n)) for n in range(1, name.count + 1))
-    missing = [part.name for part in paths if not part.exists()]
+    missing = [part.name for part in paths if not _is_there(part)]
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
         raise InvalidGgufError(
@@ -90,6 +90,13 @@ def part_paths(path: Path) -> tuple[Path, ...]:
             "Put all files of the model into one folder.",
         )
     return paths
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a folder that may not be entered, a name that is too long
+        return False
 
 
 def check_set(names: Sequence[str], headers: Sequence[GgufHeader]) -> None:
