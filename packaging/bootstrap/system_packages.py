@@ -7,11 +7,14 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.progress import SetupError, say
+
+LIBRARIES = Path(__file__).resolve().parents[2] / "resources/system_libraries.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +53,9 @@ def _module(name: str, *packages: str) -> Need:
 
 
 FOR_VENV: tuple[Need, ...] = (_module("ensurepip", "python3-venv"),)
-FOR_RUNNING: tuple[Need, ...] = (
-    _library("libEGL.so.1", "libegl1"),
-    _library("libGL.so.1", "libgl1"),
-    _library("libxkbcommon.so.0", "libxkbcommon0"),
-    _library("libxkbcommon-x11.so.0", "libxkbcommon-x11-0"),
-    _library("libxcb-cursor.so.0", "libxcb-cursor0"),
-    _library("libxcb-icccm.so.4", "libxcb-icccm4"),
-    _library("libxcb-image.so.0", "libxcb-image0"),
-    _library("libxcb-keysyms.so.1", "libxcb-keysyms1"),
-    _library("libxcb-render-util.so.0", "libxcb-render-util0"),
-    _library("libxcb-shape.so.0", "libxcb-shape0"),
-    _library("libxcb-xinerama.so.0", "libxcb-xinerama0"),
-    _library("libxcb-xkb.so.1", "libxcb-xkb1"),
-    _library("libdbus-1.so.3", "libdbus-1-3"),
-    _library("libfontconfig.so.1", "libfontconfig1"),
-    _library("libglib-2.0.so.0", "libglib2.0-0t64", "libglib2.0-0"),
+FOR_RUNNING: tuple[Need, ...] = tuple(
+    _library(soname, *packages)
+    for soname, packages in tomllib.loads(LIBRARIES.read_text("utf-8")).items()
 )
 FOR_TESTS: tuple[Need, ...] = (
     _program("Xvfb", "xvfb"),
