@@ -74,22 +74,36 @@ def test_only_commands_print() -> None:
     assert not prints
 
 
+def _imported(node: ast.AST) -> list[str]:
+    """Return the full names an import statement brings, none for any other node."""
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return []
+
+
 def test_view_models_know_no_widgets() -> None:
     """View-models are tested without a window and could serve another one."""
-    offending = []
-    for path in sorted((APP / "ui/state").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            modules = (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else []
-            )
-            names = [alias.name for alias in node.names] if modules else []  # type: ignore[union-attr]
-            if any("QtWidgets" in word for word in [*modules, *names]):
-                offending.append(f"{path.relative_to(ROOT)}:{node.lineno}")  # type: ignore[attr-defined]
+    offending = [
+        str(path.relative_to(ROOT))
+        for path in sorted((APP / "ui/state").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if any("QtWidgets" in name for name in _imported(node))
+    ]
     assert not offending
+
+
+def test_llama_cpp_is_imported_by_its_own_modules_alone() -> None:
+    doors = ("llama.py", "llama_*.py", "quantize.py")
+    strangers = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if any(name.partition(".")[0] == "llama_cpp" for name in _imported(node))
+        if path.parent != APP / "engine" or not any(path.match(door) for door in doors)
+    ]
+    assert not strangers
 
 
 def test_public_functions_say_what_they_do() -> None:
