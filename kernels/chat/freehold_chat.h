@@ -58,7 +58,7 @@ FH_API int fh_grammar_check(const char * gbnf, char ** error);
 FH_API int  fh_parser_new(const char * state, struct fh_parser ** parser, char ** error);
 FH_API void fh_parser_free(struct fh_parser * parser);
 
-// Adds output and tells what is new: {"content", "reasoning", "tool_calls": [{"index", "id",
+// Adds output and tells what is new: {"content", "reasoning", "tool_calls": [{"index", "call_id",
 // "name", "arguments"}]}, absent keys for nothing, NULL for nothing at all.
 FH_API int fh_parser_feed(struct fh_parser * parser, const char * text, size_t size, int final,
                           char ** json, size_t * json_size);

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <memory>
 #include <random>
@@ -47,28 +48,32 @@ std::string random_id() {
     return id;
 }
 
-// Bytes that could begin a marker of this format.
-std::array<bool, 256> marker_bytes(const common_peg_arena & arena) {
-    std::array<bool, 256> bytes{};
-    const auto mark = [&](const std::string & text) {
-        if (!text.empty()) {
-            bytes[static_cast<unsigned char>(text[0])] = true;
-        }
-    };
+// The marks of a format: what text is read up to, and any other literal but words and spaces,
+// which in these grammars only follow such a mark.
+std::vector<std::string> find_markers(const common_peg_arena & arena) {
+    std::vector<std::string> markers;
     for (size_t id = 0; id < arena.size(); id++) {
         const auto & parser = arena.get(id);
         if (const auto * literal = std::get_if<common_peg_literal_parser>(&parser)) {
-            mark(literal->literal);
-        } else if (const auto * until = std::get_if<common_peg_until_parser>(&parser)) {
-            std::for_each(until->delimiters.begin(), until->delimiters.end(), mark);
-        } else if (const auto * any = std::get_if<common_peg_ac_parser>(&parser)) {
-            std::for_each(any->delimiters.begin(), any->delimiters.end(), mark);
-        } else if (const auto * chars = std::get_if<common_peg_chars_parser>(&parser)) {
-            for (const auto & range : chars->ranges) {
-                for (uint32_t c = range.start; chars->negated && c <= range.end && c < 128; c++) {
-                    bytes[c] = true;
-                }
+            const auto & text = literal->literal;
+            if (!text.empty() && !is_space(text[0]) && std::isalnum(static_cast<unsigned char>(text[0])) == 0) {
+                markers.push_back(text);
             }
+        } else if (const auto * until = std::get_if<common_peg_until_parser>(&parser)) {
+            markers.insert(markers.end(), until->delimiters.begin(), until->delimiters.end());
+        } else if (const auto * any = std::get_if<common_peg_ac_parser>(&parser)) {
+            markers.insert(markers.end(), any->delimiters.begin(), any->delimiters.end());
+        }
+    }
+    return markers;
+}
+
+// Bytes that could end plain text.
+std::array<bool, 256> first_bytes(const std::vector<std::string> & markers) {
+    std::array<bool, 256> bytes{};
+    for (const auto & marker : markers) {
+        if (!marker.empty()) {
+            bytes[static_cast<unsigned char>(marker[0])] = true;
         }
     }
     for (const char opening : { '<', '[', '{', '`' }) {  // JSON and fences start without a literal
@@ -77,13 +82,39 @@ std::array<bool, 256> marker_bytes(const common_peg_arena & arena) {
     return bytes;
 }
 
+// Whether text holds nothing but marks and white space, the last mark perhaps cut short.
+bool only_markers(const std::string & text, const std::vector<std::string> & markers) {
+    size_t at = 0;
+    while (at < text.size()) {
+        if (is_space(text[at])) {
+            at++;
+            continue;
+        }
+        size_t longest = 0;
+        for (const auto & marker : markers) {
+            if (marker.size() > 1 && text.compare(at, marker.size(), marker) == 0) {
+                longest = std::max(longest, marker.size());
+            } else if (text.size() - at < marker.size() && starts_with(marker, text.substr(at))) {
+                return true;
+            }
+        }
+        if (longest == 0) {
+            return false;
+        }
+        at += longest;
+    }
+    return true;
+}
+
 }  // namespace
 
 struct fh_parser {
     common_chat_parser_params params;
     bool                      plain = false;  // nothing but content can come
     bool                      eager = false;  // parse at every call, for tests
-    std::array<bool, 256>     markers{};
+    bool                      continues = false;  // goes on with a message already begun
+    std::vector<std::string>  markers;
+    std::array<bool, 256>     marker_bytes{};
 
     std::string            input;           // generation prompt and all output
     size_t                 prompt_size = 0;
@@ -97,9 +128,9 @@ struct fh_parser {
 
     struct parsed {
         common_chat_msg message;
-        bool            failed  = false;
-        tail_kind       tail    = tail_kind::other;
-        size_t          covered = 0;  // end of what the message was read from
+        bool            failed = false;
+        tail_kind       tail   = tail_kind::other;
+        size_t          unread = 0;  // where what was not understood begins
     };
 
     parsed parse() const {
@@ -107,6 +138,7 @@ struct fh_parser {
         common_peg_parse_context context(input, COMMON_PEG_PARSE_FLAG_LENIENT);
         const auto outcome = params.parser.parse(context);
         result.failed      = outcome.fail();
+        result.unread      = outcome.success() ? outcome.end : outcome.fail() ? prompt_size : input.size();
 
         std::unique_ptr<common_chat_peg_mapper> mapper;
         if (params.format == COMMON_CHAT_FORMAT_PEG_GEMMA4) {
@@ -122,7 +154,9 @@ struct fh_parser {
             if (node.tag.empty() || node.start == node.end) {
                 return;
             }
-            result.covered = std::max(result.covered, node.end);
+            if (result.failed) {
+                result.unread = std::max(result.unread, node.end);
+            }
             if (node.end == input.size()) {
                 result.tail = node.tag == common_chat_peg_builder::CONTENT     ? tail_kind::content
                               : node.tag == common_chat_peg_builder::REASONING ? tail_kind::reasoning
@@ -144,7 +178,7 @@ struct fh_parser {
 
     bool has_marker(const std::string & text) const {
         return std::any_of(text.begin(), text.end(),
-                           [&](char c) { return markers[static_cast<unsigned char>(c)]; });
+                           [&](char c) { return marker_bytes[static_cast<unsigned char>(c)]; });
     }
 };
 
@@ -209,18 +243,33 @@ void tell_calls(fh_parser & parser, const common_chat_msg & message, bool final,
         common_json item = common_json::object();
         item["index"]    = index;
         if (!told.named) {
-            item["id"]   = call.id.empty() ? random_id() : call.id;
-            item["name"] = call.name;
-            told.named   = true;
+            item["call_id"] = call.id.empty() ? random_id() : call.id;
+            item["name"]    = call.name;
+            told.named      = true;
         }
         item["arguments"] = arguments;
         out.calls.push_back(item);
     }
 }
 
+// Formats leave the line breaks around their marks in the text; they mean nothing to a reader.
+std::string trimmed(const std::string & text, bool at_end) {
+    size_t begin = 0;
+    size_t end   = text.size();
+    while (begin < end && (text[begin] == '\n' || text[begin] == '\r')) {
+        begin++;
+    }
+    while (at_end && end > begin && is_space(text[end - 1])) {
+        end--;
+    }
+    return text.substr(begin, end - begin);
+}
+
 void tell_message(fh_parser & parser, const common_chat_msg & message, bool final, delta & out) {
-    out.reasoning += advance(parser.reasoning, message.reasoning_content, final);
-    out.content += advance(parser.content, message.content, final);
+    const bool continues = parser.continues;
+    out.reasoning += advance(
+        parser.reasoning, continues ? message.reasoning_content : trimmed(message.reasoning_content, true), final);
+    out.content += advance(parser.content, continues ? message.content : trimmed(message.content, false), final);
     tell_calls(parser, message, final, out);
 }
 
@@ -244,10 +293,12 @@ void tell_verbatim(fh_parser & parser, delta & out) {
 void tell_parsed(fh_parser & parser, bool final, delta & out) {
     const auto started = clock_type::now();
     auto       parsed  = parser.parse();
-    if (final && parsed.failed) {
-        // The output is not of the expected format: what was not read apart is told as it is.
-        const size_t from = std::max(parsed.covered, parser.prompt_size);
-        parsed.message.content += parser.input.substr(std::min(from, parser.input.size()));
+    if (final && parsed.unread < parser.input.size()) {
+        // Not of the expected format: what could not be read apart is told as it is.
+        const std::string unread = parser.input.substr(std::max(parsed.unread, parser.prompt_size));
+        if (!only_markers(unread, parser.markers)) {
+            parsed.message.content += unread;
+        }
     }
     tell_message(parser, parsed.message, final, out);
     parser.pending.clear();
@@ -300,10 +351,12 @@ int fh_parser_new(const char * state, fh_parser ** parser, char ** error) {
         }
         created->plain       = params.parser.empty();
         created->eager       = json.value("eager", false);
-        created->markers     = marker_bytes(params.parser);
+        created->markers     = find_markers(params.parser);
+        created->marker_bytes = first_bytes(created->markers);
         created->input       = params.generation_prompt;
         created->prompt_size = created->input.size();
-        if (!created->plain && json.value("is_continuation", false)) {
+        created->continues = json.value("is_continuation", false);
+        if (!created->plain && created->continues) {
             delta already_there;
             tell_message(*created, created->parse().message, false, already_there);
         }

@@ -44,7 +44,14 @@ def chat_library() -> ctypes.CDLL:
 
     Raises: AppError `internal` if the library is missing or of another version.
     """
-    folder = library_folder()
+    return open_library(library_folder())
+
+
+def open_library(folder: Path) -> ctypes.CDLL:
+    """Open libfreehold_chat of a folder, with its functions declared.
+
+    Raises: AppError `internal` if the library is missing or of another version.
+    """
     hint = "Run `make run` to build it again."
     try:
         ctypes.CDLL(str(folder / "libllama.so"))
