@@ -96,7 +96,7 @@ def fake_house(
 ) -> House:
     """Return a house over doubles; its key and settings are real files in `folder`."""
     library = FakeLibrary(entries if entries is not None else [fake_entry("tiny")])
-    return build_house(fake_paths(folder), library=lambda _bus: library, make_engine=models)
+    return build_house(fake_paths(folder), library=library, make_engine=models)
 
 
 class LiveServer:

@@ -19,6 +19,8 @@ from freehold.server.gate import App, Gate
 from freehold.server.key_check import KeyCheck
 from freehold.server.metrics import render_metrics
 from freehold.server.openai_chat import answer_chat
+from freehold.server.openai_completions import answer_completion
+from freehold.server.openai_embeddings import answer_embedding
 from freehold.server.openai_models import list_models, show_model
 from freehold.server.wiring import House
 
@@ -46,6 +48,8 @@ def create_routes(house: House) -> FastAPI:
         ("/v1/models", "GET", list_models),
         ("/v1/models/{ref:path}", "GET", show_model),
         ("/v1/chat/completions", "POST", answer_chat),
+        ("/v1/completions", "POST", answer_completion),
+        ("/v1/embeddings", "POST", answer_embedding),
     ):
         endpoint = functools.partial(_call, house, handler)
         app.router.routes.append(Route(path, endpoint, methods=[method], name=handler.__name__))

@@ -164,7 +164,8 @@ def to_requests(request: ChatRequest) -> list[GenerateRequest]:
         else request.max_completion_tokens
     )
     if limit == 0:
-        raise invalid("`max_tokens` must be at least 1.", "max_tokens")
+        name = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+        raise invalid(f"`{name}` must be at least 1.", name)
     if request.top_logprobs is not None and not request.logprobs:
         raise invalid("`top_logprobs` needs `logprobs` to be true.", "top_logprobs")
     return [
@@ -188,7 +189,7 @@ async def answer_chat(house: House, http: Request) -> App:
     """Answer a chat request, streamed or whole."""
     request = decode_request(await http.body(), _decoder)
     jobs = to_requests(request)
-    ref = await house.choose_model(request.model)
+    ref = await house.models.chat(request.model)
     if request.stream:
         with_usage = bool(request.stream_options and request.stream_options.include_usage)
         return StreamAnswer(

@@ -140,7 +140,9 @@ def to_tool_choice(choice: ToolChoice | None, tools: list[Tool]) -> str | dict[s
         return "auto"
     if isinstance(choice, str):
         if choice == "required" and not tools:
-            raise invalid("`tool_choice` requires a tool call, but there are no tools.", "tools")
+            raise invalid(
+                "`tool_choice` requires a tool call, but there are no tools.", "tool_choice"
+            )
         return choice
     if all(tool.function.name != choice.function.name for tool in tools):
         raise invalid(

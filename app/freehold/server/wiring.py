@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from freehold.chats import schema as chats_schema
+from freehold.chats.conversations import Conversations
+from freehold.chats.turns import Turns
 from freehold.engine.interface import Engine
 from freehold.errors import AppError
+from freehold.library import schema as library_schema
+from freehold.library.local import Library
 from freehold.paths import Paths
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
 from freehold.server.bus import Bus
 from freehold.server.counters import Counters
+from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.load_options import LoadMemory
+from freehold.server.model_choice import ModelChoice, Models
 from freehold.server.worker_pids import WorkerPids
 from freehold.settings import SettingsFile
-from freehold.wire import ModelEntry
+from freehold.storage.connection import Database
+from freehold.wire import Notice
 
+log = logging.getLogger(__name__)
 
-class Library(Protocol):
-    """The models of this machine."""
-
-    async def entries(self) -> tuple[ModelEntry, ...]:
-        """Return every model, ready or not."""
-        ...
-
-    async def resolve(self, ref: str) -> ModelEntry:
-        """Return the model a ref or path names; raises `model_not_found`."""
-        ...
-
-    async def import_file(self, path: str) -> ModelEntry:
-        """Add a GGUF file, in place."""
-        ...
-
-    async def remove(self, ref: str, *, delete_files: bool = False) -> int:
-        """Forget a model; return the bytes freed."""
-        ...
+SCHEMAS = (chats_schema.SCHEMA, library_schema.SCHEMA)
+UPKEEP_INTERVAL_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ class Address:
 
     def allow_list(self) -> AllowList:
         """Return the hosts and origins a server at this address answers to."""
-        names = LOOPBACK_NAMES
+        names: tuple[str, ...] = LOOPBACK_NAMES
         if not is_loopback(self.host):
             names = (*names, *machine_names(), self.host.lower())
         elif self.host not in names:
@@ -75,68 +69,63 @@ class House:
     paths: Paths
     settings: SettingsFile
     key: LocalKey
+    database: Database
     bus: Bus
-    library: Library
+    library: Models
     engines: EngineSupervisor
+    models: ModelChoice
+    conversations: Conversations
+    turns: Turns
     counters: Counters = field(default_factory=Counters)
     instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: float = field(default_factory=time.time)
     address: Address | None = None
     stop: Callable[[], None] = lambda: None
+    _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin what runs in the background."""
+        """Put in order what a former server left, and begin what runs in the background."""
+        for problem in (self.settings.problem, _recovered(self.database)):
+            if problem is not None:
+                self.bus.publish(Notice(level="warning", error=to_error_info(problem)))
+        await self.conversations.recover()
         await self.engines.start()
+        self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
 
     async def close(self) -> None:
-        """End streams and engine processes; what came of running replies is kept."""
-        self.bus.close()
+        """End replies, streams and engine processes; what came of running replies is kept."""
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
+        await self.turns.close()
         await self.engines.close()
+        self.bus.close()
+        await asyncio.to_thread(self.database.close)
 
-    async def choose_model(self, asked: str | None, *, kind: str = "chat") -> str:
-        """Return the ref of the model to use; without one asked for, the default or only one.
-
-        Raises: AppError `model_not_found` or `invalid_request`.
-        """
-        ref = asked or self.settings.current.default_model_ref
-        if not ref:
-            loaded = [s.ref for s in self.engines.states() if s.phase in ("ready", "loading")]
-            if len(loaded) != 1:
-                raise AppError(
-                    "invalid_request",
-                    "The request names no model.",
-                    "Put one from `GET /v1/models` into `model`.",
-                    detail={"param": "model"},
-                )
-            ref = loaded[0]
-        entry = await self.library.resolve(ref)
-        if entry.problem is not None:
-            raise AppError.from_dict(
-                {
-                    "code": entry.problem.code,
-                    "message": entry.problem.message,
-                    "hint": entry.problem.hint,
-                    "detail": entry.problem.detail,
-                }
-            )
-        if entry.kind == "embedding" and kind == "chat":
-            raise AppError(
-                "invalid_request",
-                f"{entry.ref} is an embedding model and cannot answer.",
-                "Choose a chat model, or use `/v1/embeddings`.",
-                detail={"param": "model"},
-            )
-        return entry.ref
+    async def _keep_up(self) -> None:
+        while True:
+            try:
+                await self.conversations.purge()
+                await self.database.back_up()
+            except AppError as error:
+                log.warning("upkeep of the database failed: %s", error.message)
+            await asyncio.sleep(UPKEEP_INTERVAL_S)
 
 
 def build_house(
-    paths: Paths, *, library: Callable[[Bus], Library], make_engine: Callable[[], Engine]
+    paths: Paths, *, make_engine: Callable[[], Engine], library: Models | None = None
 ) -> House:
-    """Put a server together; nothing runs before `House.start`."""
+    """Put a server together; nothing runs before `House.start`. Blocks on the disk.
+
+    library: the models to use instead of those in the database; for tests.
+    Raises: AppError when a folder, the key or the database cannot be used.
+    """
     paths.create()
     settings = SettingsFile(paths.settings_file)
+    key = ensure_key(paths.key_file)
     bus = Bus()
-    models = library(bus)
+    database = Database.open(paths, SCHEMAS)
+    models: Models = library or Library(database, bus.publish)
     engines = EngineSupervisor(
         resolve=models.resolve,
         make_engine=make_engine,
@@ -145,21 +134,27 @@ def build_house(
         pids=WorkerPids(paths.state / "workers.json"),
         idle_minutes=lambda: settings.current.idle_unload_minutes,
     )
+    choice = ModelChoice(models.resolve, engines, lambda: settings.current.default_model_ref)
     return House(
         paths=paths,
         settings=settings,
-        key=ensure_key(paths.key_file),
+        key=key,
+        database=database,
         bus=bus,
         library=models,
         engines=engines,
+        models=choice,
+        conversations=Conversations(database, bus.publish),
+        turns=Turns(database, engines, bus.publish, choose_model=choice.default),
     )
 
 
 def open_house(paths: Paths) -> House:
     """Put the real server together."""
     from freehold.engine.process import ProcessEngine
-    from freehold.library.local import LocalLibrary
 
-    return build_house(
-        paths, library=lambda bus: LocalLibrary(paths, bus.publish), make_engine=ProcessEngine
-    )
+    return build_house(paths, make_engine=ProcessEngine)
+
+
+def _recovered(database: Database) -> AppError | None:
+    return database.recovery.as_error() if database.recovery is not None else None

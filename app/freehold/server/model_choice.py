@@ -1,0 +1,86 @@
+"""Which model answers a request: the one asked for, the default, or the only one loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from freehold.errors import AppError
+from freehold.server.engines import EngineSupervisor
+from freehold.wire import ModelEntry
+
+
+class Models(Protocol):
+    """The models of this machine, as the routes use them."""
+
+    async def entries(self) -> tuple[ModelEntry, ...]:
+        """Return every model, ready or not."""
+        ...
+
+    async def resolve(self, ref: str) -> ModelEntry:
+        """Return the model a ref or path names; raises `model_not_found`."""
+        ...
+
+    async def import_file(self, path: str) -> ModelEntry:
+        """Add a GGUF file where it lies."""
+        ...
+
+    async def remove(self, ref: str, *, delete_files: bool = False) -> int:
+        """Forget a model; return the bytes freed."""
+        ...
+
+
+class ModelChoice:
+    """Turns what a request says about the model into the ref of one that can do it."""
+
+    def __init__(
+        self,
+        resolve: Callable[[str], Awaitable[ModelEntry]],
+        engines: EngineSupervisor,
+        default_ref: Callable[[], str],
+    ) -> None:
+        self._resolve = resolve
+        self._engines = engines
+        self._default_ref = default_ref
+
+    async def default(self) -> str:
+        """Return the model that answers where none is named."""
+        return await self.chat(None)
+
+    async def chat(self, asked: str | None) -> str:
+        """Return the ref of the model that answers.
+
+        Raises: AppError `model_not_found`, `invalid_request`, or what is wrong with its files.
+        """
+        entry = await self._find(asked)
+        if entry.kind == "embedding":
+            raise AppError(
+                "invalid_request",
+                f"{entry.ref} is an embedding model and cannot answer.",
+                "Choose a chat model, or use `/v1/embeddings`.",
+                detail={"param": "model"},
+            )
+        return entry.ref
+
+    async def embedding(self, asked: str | None) -> str:
+        """Return the ref of the model that makes vectors."""
+        return (await self._find(asked)).ref
+
+    async def _find(self, asked: str | None) -> ModelEntry:
+        entry = await self._resolve(asked or self._default_ref() or self._only_loaded())
+        if entry.problem is not None:
+            raise AppError.from_dict(msgspec.to_builtins(entry.problem))
+        return entry
+
+    def _only_loaded(self) -> str:
+        loaded = [s.ref for s in self._engines.states() if s.phase in ("ready", "loading")]
+        if len(loaded) == 1:
+            return loaded[0]
+        raise AppError(
+            "invalid_request",
+            "No model is named and there is no default.",
+            "Choose one from the list of models (`freehold models`, `GET /v1/models`).",
+            detail={"param": "model"},
+        )
