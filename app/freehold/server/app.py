@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from freehold.errors import AppError, internal
+from freehold.server import native
 from freehold.server.allow_list import AllowList
 from freehold.server.error_answers import error_response
 from freehold.server.gate import App, Gate
@@ -53,6 +54,7 @@ def create_routes(house: House) -> FastAPI:
     ):
         endpoint = functools.partial(_call, house, handler)
         app.router.routes.append(Route(path, endpoint, methods=[method], name=handler.__name__))
+    app.include_router(native.router(house))
     app.add_exception_handler(AppError, _answer_app_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_bug)
@@ -60,6 +62,12 @@ def create_routes(house: House) -> FastAPI:
 
 
 async def _call(house: House, handler: Handler, request: Request) -> Any:
+    if request.url.path.startswith("/v1/") and not house.settings.current.api_enabled:
+        raise AppError(
+            "forbidden",
+            "The server for other programs is switched off.",
+            "Switch it on in Freehold's settings or from its tray icon.",
+        )
     return await handler(house, request)
 
 

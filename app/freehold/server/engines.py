@@ -133,7 +133,7 @@ class EngineSupervisor:
         """Wait for a load under way; raises its error."""
         slot = self._slot(await self._resolve(ref))
         if slot.loading is not None:
-            await asyncio.shield(slot.loading)
+            await _outcome(slot.loading, slot.ref)
         elif slot.error is not None:
             raise slot.error
 
@@ -211,7 +211,7 @@ class EngineSupervisor:
             if on_progress is not None:
                 slot.listeners.append(on_progress)
             try:
-                await asyncio.shield(task)
+                await _outcome(task, slot.ref)
             finally:
                 if on_progress is not None:
                     slot.listeners.remove(on_progress)
@@ -232,7 +232,7 @@ class EngineSupervisor:
     async def _load(self, slot: EngineSlot) -> None:
         pause_s = slot.retry_at - self._clock()
         if pause_s > 0:
-            await asyncio.sleep(pause_s)
+            await pause(pause_s)
         engine: Engine | None = None
         try:
             async with self._load_turn:
@@ -333,6 +333,19 @@ class EngineSupervisor:
         state = slot.state(self._unload_at(slot)) if slot.phase else None
         if slot.tell(state):
             self._publish_event(EngineChanged(ref=slot.ref, engine=state))
+
+
+async def _outcome(task: asyncio.Task[None], ref: str) -> None:
+    """Wait for a load others may wait for too; raise what it raised."""
+    await asyncio.wait([task])
+    if task.cancelled():
+        raise _unloaded(ref)
+    task.result()
+
+
+async def pause(seconds: float) -> None:
+    """Wait before a model that crashed is loaded again."""
+    await asyncio.sleep(seconds)
 
 
 def _unloaded(ref: str) -> AppError:
