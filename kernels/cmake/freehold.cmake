@@ -14,6 +14,11 @@ function(freehold_add_libraries)
     # The chat templates of the source package: the test model takes Kimi K2's, the tests all.
     file(GLOB templates ${CMAKE_SOURCE_DIR}/vendor/llama.cpp/models/templates/*.jinja)
     install(FILES ${templates} DESTINATION ${SKBUILD_PLATLIB_DIR}/llama_cpp/lib/templates)
+
+    # cuBLAS from a Python package lies beside this one, wherever both are installed.
+    if(TARGET ggml-cuda AND FREEHOLD_CUDA_RPATH)
+        set_property(TARGET ggml-cuda APPEND PROPERTY INSTALL_RPATH "${FREEHOLD_CUDA_RPATH}")
+    endif()
 endfunction()
 
 cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL freehold_add_libraries)
