@@ -98,7 +98,7 @@ def read_header(source: Source, *, complete: bool = True) -> GgufHeader:
 def _check_start(cursor: Cursor, source: Source) -> int:
     if source.size_bytes == 0:
         raise InvalidGgufError(source.name, "the file is empty")
-    magic = source.read(0, 4)
+    magic = source.read(0, min(4, source.size_bytes))
     if magic != b"GGUF":
         if magic.strip(b"\0") == b"" and source.size_bytes > 4:
             reason = "it begins with zeros; its download did not finish"

@@ -123,7 +123,9 @@ class ValueReader:
         size = 8 if item == STRING else SCALARS[item][1]
         if count > self._cursor.remaining_bytes // size:
             raise InvalidGgufError(
-                self._name, f"{what} claims {count:,} items, more than the rest of the file holds"
+                self._name,
+                f"{what} claims {count:,} items, but the file ends before them;"
+                " it is incomplete or damaged",
             )
         if count <= SHORT_LIST:
             if item == STRING:
