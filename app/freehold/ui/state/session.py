@@ -184,6 +184,11 @@ class Session(QObject):
         if self._refresh is None or self._refresh.done():
             self._refresh = spawn(self, self._refresh_loop(), failed=self._refresh_failed)
 
+    def take_settings(self, settings: Settings) -> None:
+        """Take in settings the server has just answered, before its event comes."""
+        if self._state is not None:
+            self._set_state(msgspec.structs.replace(self._state, settings=settings))
+
     # --- the loop ------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -224,6 +229,7 @@ class Session(QObject):
         """Apply events; return whether the snapshot must be read again (False: stream ended)."""
         async for envelope in events:
             if isinstance(envelope.event, Resync) or envelope.seq != seq + 1:
+                self.event_received.emit(Resync())  # what is shown of chats must be read again
                 return True
             seq = envelope.seq
             self._take(envelope.event)
@@ -235,11 +241,14 @@ class Session(QObject):
             await old.close()
 
     def _take_snapshot(self, state: State) -> None:
-        fresh = not self._connected
+        fresh, first = not self._connected, self._state is None
         self._connected, self._last_error, self._attempt = True, None, 0
         self._set_state(state)
         if fresh:
             self.connected.emit()
+        if not first:
+            # Events may have been missed; whoever keeps more than the state reads again.
+            self.event_received.emit(Resync())
 
     def _lose(self, error: AppError) -> None:
         repeated = not self._connected and self._last_error is not None
