@@ -39,11 +39,13 @@ class Driver:
     """An NVIDIA driver: the CUDA version it speaks and its devices.
 
     architectures: compute capability of each device without the dot, `("90", "90")`.
+    library: the file of libcuda.so.1; toolkits may lack the stub that programs link with.
     """
 
     cuda_version: tuple[int, int]
     device_names: tuple[str, ...]
     architectures: tuple[str, ...]
+    library: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def decide(facts: MachineFacts) -> BuildPlan:
             "GGML_CUDA": "ON",
             "CMAKE_CUDA_COMPILER": toolkit.nvcc,
             "CMAKE_CUDA_ARCHITECTURES": ";".join(f"{arch}-real" for arch in architectures),
+            **({"CUDA_cuda_driver_LIBRARY": driver.library} if driver.library else {}),
         },
     )
 

@@ -103,7 +103,17 @@ def _ask_driver(library: ctypes.CDLL) -> tuple[Driver | None, str]:
         architectures.append(digits)
     if not names:
         return None, "the NVIDIA driver sees no device"
-    return Driver(version, tuple(names), tuple(architectures)), ""
+    return Driver(version, tuple(names), tuple(architectures), _loaded_file("libcuda.so")), ""
+
+
+def _loaded_file(name: str) -> str:
+    """Return the file of a library this process has loaded, empty if it is not found."""
+    try:
+        maps = Path("/proc/self/maps").read_text()
+    except OSError:
+        return ""
+    found = re.search(rf"(/\S*/{re.escape(name)}\S*)$", maps, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _nvcc_path() -> str | None:

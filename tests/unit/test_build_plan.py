@@ -49,6 +49,10 @@ def test_toolkit_and_driver_build_cuda_for_the_devices_found() -> None:
     assert plan.defines["CMAKE_CUDA_COMPILER"] == TOOLKIT.nvcc
     assert plan.cublas is None
     assert "A, 2 × B" in plan.reason
+    assert "CUDA_cuda_driver_LIBRARY" not in plan.defines
+    located = dataclasses.replace(two_kinds, library="/usr/lib/libcuda.so.570")
+    defines = decide(facts(toolkit=TOOLKIT, driver=located)).defines
+    assert defines["CUDA_cuda_driver_LIBRARY"] == "/usr/lib/libcuda.so.570"
 
 
 @pytest.mark.parametrize(("version", "wheel"), [((12, 6), "cuda12"), ((13, 1), "cuda13")])
