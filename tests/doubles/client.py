@@ -367,6 +367,9 @@ class FakeClient:
         chat = self.conversations.chat(chat_id)
         chat.trashed_at = self._now()
         self._tell(chat)
+        for message_id in list(chat.messages):
+            if message_id in self._running:
+                await self.stop_reply(message_id)
 
     async def restore_chat(self, chat_id: str) -> None:
         await self._enter("restore_chat", chat_id=chat_id)
@@ -383,6 +386,13 @@ class FakeClient:
             )
         self.conversations.delete(chat_id)
         self._tell(chat)
+
+    async def export_chat(self, chat_id: str, form: str = "markdown") -> str:
+        await self._enter("export_chat", chat_id=chat_id, form=form)
+        chat = self.conversations.chat(chat_id)
+        if form == "json":
+            return msgspec.json.encode(chat.view()).decode()
+        return "\n\n".join([f"# {chat.title}", *(m.content for m in chat.branch())])
 
     async def search_chats(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
         await self._enter("search_chats", query=query, limit=limit)

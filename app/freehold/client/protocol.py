@@ -7,7 +7,7 @@ test runs on both. Every method raises `AppError`; an unreachable server is `ser
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 from freehold.wire import (
     Chat,
@@ -105,6 +105,12 @@ class Client(Protocol):
 
     async def delete_chat(self, chat_id: str) -> None:
         """Delete a trashed chat for good."""
+        ...
+
+    async def export_chat(
+        self, chat_id: str, form: Literal["markdown", "json"] = "markdown"
+    ) -> str:
+        """Return a chat as Markdown (the active branch) or JSON (every branch)."""
         ...
 
     async def search_chats(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
