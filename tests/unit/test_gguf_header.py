@@ -67,8 +67,9 @@ def test_typed_access() -> None:
     assert header.text("count") is None
 
 
-@given(st.lists(st.text(max_size=20), min_size=1025, max_size=1100), st.integers(0, 50))
-def test_long_lists_of_texts(texts: list[str], first: int) -> None:
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=9), st.integers(1025, 1100))
+def test_long_lists_of_texts(some: list[str], count: int) -> None:
+    texts, first = [some[n % len(some)] for n in range(count)], count - 1000
     source = Memory(build(metadata=PLAIN | {"words": texts}))
     value = read_header(source).metadata["words"]
     assert isinstance(value, LongList)
