@@ -5,6 +5,7 @@ A page in a browser can send requests to 127.0.0.1, but it cannot choose these t
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,14 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 def is_loopback(host: str) -> bool:
     """Return whether `host`, as given to `--host`, is reachable from this machine alone."""
-    return host in ("localhost", "::1") or (host.startswith("127.") and host.count(".") == 3)
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False  # a name like 127.x.evil.com may lead anywhere
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def machine_names() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from freehold.errors import AppError
 from freehold.secrets import LocalKey
+from freehold.server.allow_list import is_loopback
 
 MAX_BAD_KEYS = 10
 WINDOW_S = 60.0
@@ -53,7 +54,7 @@ class KeyCheck:
     def check(self, headers: Sequence[tuple[bytes, bytes]], address: str) -> None:
         """Raise AppError `unauthorized` or `rate_limited` unless the key is there and right."""
         limited = self._bad_keys.count(address) >= MAX_BAD_KEYS
-        if limited and not address.startswith("127.") and address != "::1":
+        if limited and not is_loopback(address):
             raise _rate_limited()
         presented = presented_keys(headers)
         if presented and all(self._key.matches(key) for key in presented):

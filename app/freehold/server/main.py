@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import uvicorn
 
@@ -36,6 +37,8 @@ class HouseServer(uvicorn.Server):
 
     def __init__(self, house: House, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(server_config(house))
+        # It warns of every malformed request: anyone could fill the log.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._house = house
         self._on_ready = on_ready
         house.stop = self.stop
@@ -158,16 +161,21 @@ async def _load_first(house: House, model: str, say: Callable[[str], None]) -> N
         say(error.sentence)
 
 
+class PrivateLog(logging.handlers.RotatingFileHandler):
+    """A rotating log that only its user can read, whatever the umask."""
+
+    def _open(self) -> TextIO:  # type: ignore[override]
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(handle, "a", encoding=self.encoding)
+
+
 def log_to_file(path: Path) -> None:
     """Send the log to a file of bounded size, readable by the user alone."""
-    handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8"
-    )
+    handler = PrivateLog(path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
