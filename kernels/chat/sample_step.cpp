@@ -66,6 +66,7 @@ struct fh_sampler {
     sampler_ptr         grammar;
     sampler_ptr         thinking;  // only watches for the tags; its budget is endless
 
+    bool           lazy       = false;
     bool           lazy_words = false;  // waits for a word in `window` before feeding the grammar
     bool           dead       = false;  // the grammar refused what it was fed; nothing more fits
     trigger_window window;
@@ -118,7 +119,15 @@ struct fh_sampler {
             }
         }
         if (feeds) {
-            feed_grammar(token);
+            try {
+                feed_grammar(token);
+            } catch (const std::exception &) {
+                // What follows a trigger in the same token need not fit; the answer goes on free.
+                if (!lazy) {
+                    throw;
+                }
+                grammar.reset();
+            }
         }
         llama_sampler_accept(chain.get(), token);
     }
@@ -158,6 +167,7 @@ void set_grammar(fh_sampler & sampler, const common_json & constraint) {
             only_words = false;
         }
     }
+    sampler.lazy = lazy;
     if (lazy) {
         std::vector<const char *> texts;
         for (const auto & pattern : patterns) {

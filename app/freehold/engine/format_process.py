@@ -75,7 +75,7 @@ class FormatProcess:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         script = Path(format_worker.__file__)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", script, library_folder(), str(os.getpid())],
+            [sys.executable, "-I", "-S", script, library_folder()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

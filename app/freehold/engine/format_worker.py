@@ -1,6 +1,6 @@
 """The killable child that applies chat templates and reads grammars; see `format_process`.
 
-Started as a script without `site`: `python -I -S format_worker.py LIBRARY_FOLDER PARENT_PID`.
+Started as a script without `site`: `python -I -S format_worker.py LIBRARY_FOLDER`.
 It loads no model. Requests and answers are frames: one byte (what is asked, or how it went), four
 bytes of length, little-endian, and the payload.
 """
@@ -11,7 +11,7 @@ import ctypes
 import json
 import os
 import resource
-import signal
+import select
 import struct
 import sys
 import threading
@@ -22,12 +22,10 @@ from typing import BinaryIO
 HEADER = struct.Struct("<cI")
 OPEN, DESCRIBE, APPLY, SCHEMA, GBNF = b"O", b"D", b"A", b"S", b"G"
 OK, FAILED = b"+", b"-"
-CPU_SECONDS = 3  # a little more than the parent waits, for when the parent is gone
+CPU_SECONDS = 3  # a little more than the parent waits
 GROWTH_BYTES = 512 * 1024**2
 # What this passes with a small stack passes in the engine's threads with a large one.
 CHECK_STACK_BYTES = 1024**2
-
-_PR_SET_PDEATHSIG = 1
 
 
 def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
@@ -40,11 +38,17 @@ def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
     return (kind, payload) if len(payload) == size else None
 
 
-def leave_with_parent(parent: int) -> None:
-    """Die when the parent dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(0)
+def leave_with_parent() -> None:
+    """End this process as soon as the parent's end of the request pipe closes.
+
+    Not by PR_SET_PDEATHSIG: that fires when the *thread* that started this process ends, and the
+    parent starts it from whichever thread needs it. A call into the library lets this thread run,
+    so a template that loops does not keep the process alive either.
+    """
+    hang_up = select.poll()
+    hang_up.register(sys.stdin.fileno(), 0)
+    hang_up.poll()
+    os._exit(0)
 
 
 def limit_resources() -> None:
@@ -116,7 +120,7 @@ class Formats:
 
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
-    leave_with_parent(int(sys.argv[2]))
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from freehold.engine.native import open_library, take_text
 
