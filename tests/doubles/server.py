@@ -54,6 +54,9 @@ class FakeLibrary:
             )
         return self.known[ref]
 
+    async def find(self, ref: str) -> ModelEntry:
+        return await self.resolve(ref)
+
     async def import_file(self, path: str) -> ModelEntry:
         entry = fake_entry(Path(path).stem, path=path)
         self.known[entry.ref] = entry

@@ -176,6 +176,15 @@ async def test_remove_keeps_the_file_unless_told(library: Library, tmp_path: Pat
     assert caught.value.code == "model_not_found"
 
 
+async def test_a_model_whose_file_is_gone_can_be_removed(library: Library, tmp_path: Path) -> None:
+    path = copy_of(tiny_llama(), tmp_path / "m.gguf")
+    ref = (await library.import_file(path)).ref
+    path.unlink()
+    assert (await library.find(ref)).ref == ref
+    assert await library.remove(ref, delete_files=True) == 0
+    assert await library.entries() == ()
+
+
 async def test_files_of_another_program_are_never_deleted(library: Library, tmp_path: Path) -> None:
     path = copy_of(tiny_llama(), tmp_path / "m-Q8_0.gguf")
     assert await library.take_in([Found(path, "LM Studio", "someone/M")]) == 1

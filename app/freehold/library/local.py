@@ -83,6 +83,13 @@ class Library:
             raise AppError.from_dict(msgspec.to_builtins(problem))
         return current.entry
 
+    async def find(self, ref: str) -> ModelEntry:
+        """Return the model of this name or path as it was last seen, usable or not.
+
+        Raises: AppError `model_not_found`.
+        """
+        return (await self._find(ref)).entry
+
     # --- changing ----------------------------------------------------------------------------
 
     async def import_file(

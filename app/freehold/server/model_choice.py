@@ -20,7 +20,11 @@ class Models(Protocol):
         ...
 
     async def resolve(self, ref: str) -> ModelEntry:
-        """Return the model a ref or path names; raises `model_not_found`."""
+        """Return the model a ref or path names; raises `model_not_found`, or its problem."""
+        ...
+
+    async def find(self, ref: str) -> ModelEntry:
+        """Return the model a ref or path names, usable or not; raises `model_not_found`."""
         ...
 
     async def import_file(self, path: str) -> ModelEntry:

@@ -57,7 +57,7 @@ def router(house: House) -> APIRouter:
     async def remove_model(request: Request) -> Response:
         require_local(request)
         body = await read(request, RemoveBody)
-        ref = (await house.library.resolve(_ref(body.ref))).ref
+        ref = (await house.library.find(_ref(body.ref))).ref
         if any(engine.ref == ref for engine in house.engines.states()):
             await house.engines.unload(ref)
         freed = await house.library.remove(ref, delete_files=body.delete_files)
