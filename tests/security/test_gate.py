@@ -254,8 +254,8 @@ def test_headers_are_bounded(server: LiveServer) -> None:
 
 def test_binding_to_other_machines_needs_a_strong_key() -> None:
     for host in (
-        "0.0.0.0",
-        "::",  # noqa: S104
+        "0.0.0.0",  # noqa: S104
+        "::",
         "192.168.1.5",
         "example.org",
         "127.x.evil.com",

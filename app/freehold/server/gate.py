@@ -25,6 +25,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PUBLIC: Final = frozenset({("GET", "/health"), ("HEAD", "/health"), ("GET", "/freehold/v1/hello")})
+# What the protocol tells beside the standard scope: a target with a host of its own, and how to
+# drop the connection with everything still to be sent.
+ABSOLUTE_FORM: Final = "freehold.absolute_form"
+ABORT: Final = "freehold.abort"
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 32_768
 BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -99,6 +103,3 @@ class Gate:
         if (scope["method"], scope["path"]) not in PUBLIC:
             client = scope.get("client")
             self._keys.check(headers, client[0] if client else "")
-
-
-ABSOLUTE_FORM: Final = "freehold.absolute_form"

@@ -18,7 +18,7 @@ from freehold.errors import AppError, internal
 from freehold.server.counters import Counters
 from freehold.server.error_answers import error_body
 from freehold.server.event_stream import EventStream, run_while_connected
-from freehold.server.gate import Receive, Scope, Send
+from freehold.server.gate import ABORT, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,11 @@ class StreamAnswer:
 
         with counted(self._route, self._counters) as outcome:
             finished = await run_while_connected(receive, run(), stream.keep_alive)
-            outcome.status = 200 if finished else 499
+            if not finished:
+                outcome.status = 499
+                abort = scope.get("extensions", {}).get(ABORT)
+                if abort is not None:  # what a stuck reader did not take is thrown away
+                    abort()
 
 
 class JsonAnswer:

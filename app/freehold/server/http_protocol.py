@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from freehold.server.gate import ABSOLUTE_FORM, MAX_HEADER_BYTES
+from freehold.server.gate import ABORT, ABSOLUTE_FORM, MAX_HEADER_BYTES
 
 HEAD_LIMIT_S = 15.0
 _SLACK_BYTES = 16_384  # request line, and the separators that the gate does not count
@@ -58,8 +59,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note the form of the target, which uvicorn drops, and stop the clock."""
         self._disarm()
         self._head_open, self._head_bytes = False, 0
+        extensions: dict[str, Any] = {ABORT: self.transport.abort}
         if not self.url.startswith(b"/"):
-            self.scope["extensions"] = {ABSOLUTE_FORM: {"seen": True}}
+            extensions[ABSOLUTE_FORM] = True
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -37,8 +37,9 @@ class HouseServer(uvicorn.Server):
 
     def __init__(self, house: House, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(server_config(house))
-        # It warns of every malformed request: anyone could fill the log.
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        # It tells of every malformed request and every reader that was let go: anyone could fill
+        # the log. Our own failures are logged by the gate.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._house = house
         self._on_ready = on_ready
         house.stop = self.stop
