@@ -1,0 +1,260 @@
+"""The Models page: the models on the server's machine, and a way to add one."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QInputDialog,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from freehold.errors import AppError
+from freehold.ui.library.model_card import ModelActions, ModelCard
+from freehold.ui.state.models import ModelRow, ModelsState
+from freehold.ui.state.session import Session
+from freehold.ui.state.settings import SettingsState
+from freehold.ui.tasks import spawn
+from freehold.ui.theme import Theme
+from freehold.ui.widgets.banner import BannerStack
+from freehold.ui.widgets.buttons import push_button
+from freehold.ui.widgets.empty_state import EmptyState
+from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.question import Choice, ask
+from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.units import format_bytes
+
+TEACHING = (
+    "A model is one file whose name ends in .gguf, or a set of numbered parts. Choose one you"
+    " have, or drop it here. It is used where it lies; nothing is copied or uploaded."
+)
+
+
+class ModelsPage(QWidget):
+    """Signals: chat_requested(ref): begin a chat with that model; said(text): done, confirm it."""
+
+    chat_requested = Signal(str)
+    said = Signal(str)
+
+    def __init__(
+        self,
+        session: Session,
+        models: ModelsState,
+        settings: SettingsState,
+        theme: Theme,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._models = session, models
+        self._settings, self._theme = settings, theme
+        self._cards: dict[str, ModelCard] = {}
+        self.setAcceptDrops(True)
+        self.setAccessibleName("Models")
+        self._actions = ModelActions(
+            load=lambda ref: spawn(self, models.load(ref)),
+            unload=lambda ref: spawn(self, models.unload(ref)),
+            chat=self.chat_requested.emit,
+            make_default=self._make_default,
+            remove=lambda ref: spawn(self, self._remove(ref)),
+            copy_path=self._copy_path,
+        )
+        self.problems = BannerStack(theme)
+        self.list = ScrollPage("Models")
+        self.import_button = push_button(
+            theme, "Import a GGUF file…", self.choose_file, kind="primary", icon="plus"
+        )
+        self.list.head_buttons.addWidget(self.import_button)
+        self._column = QVBoxLayout()
+        self._column.setSpacing(12)
+        self.list.column.addLayout(self._column)
+        self.list.column.addStretch(1)
+        first = push_button(
+            theme, "Import a GGUF file…", self.choose_file, kind="primary", icon="plus"
+        )
+        self.empty = EmptyState(theme, "models", "No models yet", TEACHING, (first,))
+        self.waiting = EmptyState(
+            theme, "models", "Looking for your models…", "The server is starting."
+        )
+        self.drop_hint = self._make_drop_hint()
+        self._lay_out()
+        models.rows_changed.connect(self._rebuild)
+        models.row_changed.connect(self._refresh)
+        models.known_changed.connect(self._rebuild)
+        self._rebuild()
+
+    # --- importing -----------------------------------------------------------------------
+
+    def choose_file(self) -> None:
+        """Let the person choose a file of this machine, or name one of the server's."""
+        if not self._session.is_local:
+            self._ask_remote_path()
+            return
+        dialog = QFileDialog(self, "Import a GGUF file")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setNameFilters(["Model files (*.gguf)", "All files (*)"])
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        dialog.filesSelected.connect(self.import_files)
+        dialog.open()
+
+    def import_files(self, paths: list[str]) -> None:
+        """Add files one after another; each that fails says why on its own."""
+        spawn(self, self._import(list(paths)), name="import")
+
+    async def _import(self, paths: list[str]) -> None:
+        for path in paths:
+            try:
+                entry = await self._models.import_file(path)
+            except AppError as error:
+                self._show_import_problem(path, error)
+            else:
+                self.problems.take(path)
+                self.said.emit(f"{entry.name} added ({format_bytes(entry.bytes)}).")
+
+    def _show_import_problem(self, path: str, error: AppError) -> None:
+        name = path.rpartition("/")[2] or path
+        self.problems.put(path, "error", f"{name} was not added. {error.message}", error.hint)
+
+    def _ask_remote_path(self) -> None:
+        server = self._session.server
+        host = server.hostname if server else "the server"
+        dialog = QInputDialog(self)
+        dialog.setWindowTitle("Import a GGUF file")
+        dialog.setLabelText(f"Path of the .gguf file on {host}:")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        dialog.textValueSelected.connect(lambda path: self.import_files([path]))
+        dialog.open()
+
+    # --- dropping ------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if self._session.is_local and dropped_files(event.mimeData()):
+            event.acceptProposedAction()
+            self.drop_hint.show()
+            self.drop_hint.raise_()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.drop_hint.hide()
+        super().dragLeaveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.drop_hint.hide()
+        files = dropped_files(event.mimeData())
+        if files:
+            event.acceptProposedAction()
+            self.import_files(files)
+
+    # --- actions -------------------------------------------------------------------------
+
+    def card(self, ref: str) -> ModelCard:
+        """Return the card of a model."""
+        return self._cards[ref]
+
+    def _make_default(self, ref: str) -> None:
+        self._settings.change(default_model_ref=ref)
+
+    def _copy_path(self, ref: str) -> None:
+        row = self._models.row(ref)
+        if row is not None:
+            QGuiApplication.clipboard().setText(row.entry.path)
+            self.said.emit("Path copied.")
+
+    async def _remove(self, ref: str) -> None:
+        row = self._models.row(ref)
+        if row is None:
+            return
+        answer = await ask(self._theme, self, f"Remove {row.entry.name}?", *removal_question(row))
+        if answer.key not in ("remove", "delete"):
+            return
+        freed = await self._models.remove(ref, delete_files=answer.key == "delete")
+        result = f"{format_bytes(freed)} freed." if freed else "Its files stay where they are."
+        self.said.emit(f"{row.entry.name} removed. {result}")
+
+    # --- showing -------------------------------------------------------------------------
+
+    def _rebuild(self) -> None:
+        rows = self._models.rows
+        for ref in self._cards.keys() - {row.ref for row in rows}:
+            card = self._cards.pop(ref)
+            card.hide()
+            card.deleteLater()
+        for place, row in enumerate(rows):
+            card = self._cards.get(row.ref) or ModelCard(self._theme, row, self._actions)
+            self._cards[row.ref] = card
+            card.show_row(row)
+            self._column.removeWidget(card)
+            self._column.insertWidget(place, card)
+        self._show_summary(rows)
+        if not self._models.is_known:
+            self._pages.setCurrentWidget(self.waiting)
+        else:
+            self._pages.setCurrentWidget(self.list if rows else self.empty)
+
+    def _refresh(self, ref: str) -> None:
+        row = self._models.row(ref)
+        if row is not None and ref in self._cards:
+            self._cards[ref].show_row(row)
+        self._show_summary(self._models.rows)
+
+    def _show_summary(self, rows: tuple[ModelRow, ...]) -> None:
+        total = format_bytes(sum(row.entry.bytes for row in rows))
+        count = f"{len(rows)} model" + ("s" if len(rows) != 1 else "")
+        server = self._session.server
+        free = f" · {format_bytes(server.data_bytes_free)} free" if server else ""
+        place = "" if self._session.is_local or server is None else f" on {server.hostname}"
+        self.list.say(f"{count}{place} · {total} on disk{free}")
+
+    def _lay_out(self) -> None:
+        area = QWidget()
+        self._pages = QStackedLayout(area)
+        for page in (self.waiting, self.empty, self.list):
+            self._pages.addWidget(page)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.problems)
+        column.addWidget(area, 1)
+
+    def _make_drop_hint(self) -> QFrame:
+        hint = QFrame(self)
+        hint.setProperty("drop", True)
+        inside = QVBoxLayout(hint)
+        words = text_label("Drop a GGUF file to add it", "section")
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        inside.addWidget(words)
+        hint.hide()
+        return hint
+
+    def resizeEvent(self, event: object) -> None:
+        self.drop_hint.setGeometry(self.rect().adjusted(16, 16, -16, -16))
+        super().resizeEvent(event)  # type: ignore[arg-type]
+
+
+def dropped_files(data: QMimeData) -> list[str]:
+    """Return the local files of a drag, in order."""
+    return [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
+
+
+def removal_question(row: ModelRow) -> tuple[str, tuple[Choice, ...]]:
+    """Return what to ask before a model is removed: bytes freed, or that files stay."""
+    size = format_bytes(row.entry.bytes)
+    loaded = " It is unloaded first." if row.condition in ("loading", "loaded") else ""
+    cancel = Choice("cancel", "Cancel", "quiet")
+    if row.entry.origin == "downloaded":
+        return (
+            f"Freehold downloaded this model, so its files can go too: that frees {size} on disk."
+            f"{loaded}",
+            (
+                cancel,
+                Choice("remove", "Keep the files"),
+                Choice("delete", f"Delete {size}", "danger"),
+            ),
+        )
+    return (
+        f"It disappears from the list. Its files ({size}) stay where they are, because Freehold"
+        f" did not put them there.{loaded}\n\n{row.entry.path}",
+        (cancel, Choice("remove", "Remove from the list", "primary")),
+    )
