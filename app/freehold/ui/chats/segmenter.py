@@ -363,7 +363,7 @@ def cells(row: str) -> list[str]:
         if character == "\\":
             position += 1
         elif character == "`":
-            ticks = not ticks and "`" in body[position + 1 :]
+            ticks = not ticks and body.find("`", position + 1) >= 0
         elif character == "|" and not ticks:
             found.append(body[start:position].strip())
             start = position + 1

@@ -1,0 +1,310 @@
+"""The Chats page: the list, the open chat, and what is typed."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from freehold.errors import AppError
+from freehold.ui.chats.chat_panel import ChatPanel
+from freehold.ui.chats.composer import Composer
+from freehold.ui.chats.header import ChatHeader
+from freehold.ui.chats.message_view import UserMessage
+from freehold.ui.chats.settings_panel import SettingsPanel
+from freehold.ui.chats.sheet import SHEET
+from freehold.ui.chats.transcript import MESSAGE_WIDTH, SIDE, Transcript
+from freehold.ui.chats.welcome import Welcome
+from freehold.ui.state.chats import ChatList
+from freehold.ui.state.conversation import Conversation, new_token
+from freehold.ui.state.drafts import Drafts
+from freehold.ui.state.session import Session
+from freehold.ui.tasks import spawn
+from freehold.ui.theme import Theme
+from freehold.ui.widgets.banner import BannerStack
+
+
+class ChatsPage(QWidget):
+    """Where people spend their day.
+
+    Signals:
+        models_page_requested: the person wants to see all models.
+        import_requested: the person wants to import a model file.
+    """
+
+    models_page_requested = Signal()
+    import_requested = Signal()
+
+    def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._shown_id = ""
+        self._token, self._token_for = "", ("", "")
+        self.conversation = Conversation(session, self)
+        self.chats = ChatList(session, self)
+        self.drafts = Drafts(session, self.conversation.store_draft, self)
+        self.panel = ChatPanel(self.chats, theme, self)
+        self.header = ChatHeader(self.conversation, session, theme, self)
+        self.banners = BannerStack(theme, self)
+        self.transcript = Transcript(self.conversation, session, theme, self)
+        self.welcome = Welcome(session, theme, self)
+        self.composer = Composer(theme, self)
+        self.settings = SettingsPanel(theme, self)
+        self.settings.hide()
+        self._lay_out()
+        self._connect()
+        self._apply_sheet()
+        self.new_chat()
+
+    def _lay_out(self) -> None:
+        self._stack = QStackedWidget(self)
+        self._stack.addWidget(self.welcome)
+        self._stack.addWidget(self.transcript)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(SIDE, 0, SIDE, 0)
+        self.composer.setMaximumWidth(MESSAGE_WIDTH)
+        foot.addStretch(1)
+        foot.addWidget(self.composer, 1000)
+        foot.addStretch(1)
+        middle = QWidget(self)
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.header)
+        column.addWidget(self.banners)
+        body = QHBoxLayout()
+        body.setSpacing(0)
+        chat = QVBoxLayout()
+        chat.setSpacing(0)
+        chat.addWidget(self._stack, 1)
+        chat.addLayout(foot)
+        body.addLayout(chat, 1)
+        body.addWidget(self.settings)
+        column.addLayout(body, 1)
+        splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        splitter.setHandleWidth(1)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self.panel)
+        splitter.addWidget(middle)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([264, 900])
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(splitter)
+
+    def _connect(self) -> None:
+        conversation, composer = self.conversation, self.composer
+        self.panel.chat_opened.connect(self.show_chat)
+        self.panel.new_chat_asked.connect(self.new_chat)
+        self.panel.chat_gone.connect(self._on_chat_gone)
+        self.chats.failed.connect(self.show_error)
+        conversation.failed.connect(self.show_error)
+        conversation.opened.connect(self._on_opened)
+        conversation.branch_changed.connect(self._refresh)
+        conversation.details_changed.connect(self._on_details_changed)
+        conversation.reply_changed.connect(self._refresh)
+        self.header.models_page_requested.connect(self.models_page_requested)
+        self.header.import_requested.connect(self.import_requested)
+        self.header.settings_toggled.connect(self._show_settings)
+        self.welcome.import_asked.connect(self.import_requested)
+        self.welcome.models_asked.connect(self.models_page_requested)
+        self.settings.closed.connect(lambda: self.header.settings_button.setChecked(False))
+        self.settings.prompt_changed.connect(lambda text: conversation.update(system_prompt=text))
+        self.settings.sampling_changed.connect(lambda found: conversation.update(sampling=found))
+        self.transcript.edit_saved.connect(self._edit)
+        composer.send_asked.connect(self._send)
+        composer.stop_asked.connect(conversation.stop)
+        composer.edit_last_asked.connect(self.edit_last)
+        composer.typed.connect(self._on_typed)
+        for signal in (
+            self._session.models_changed,
+            self._session.engines_changed,
+            self._session.connected,
+        ):
+            signal.connect(self._refresh)
+        self._session.connected.connect(self._choose_model)
+        self._session.models_changed.connect(self._choose_model)
+        self._theme.changed.connect(self._apply_sheet)
+        for keys, call in (("Ctrl+L", self.header.open_menu), ("Ctrl+R", self.regenerate_last)):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(call)
+
+    # --- what the window asks for ----------------------------------------------------------------
+
+    def new_chat(self) -> None:
+        """Begin a new chat; it is stored when something is typed."""
+        self._leave()
+        self.conversation.open_blank(self._default_model())
+        self.composer.box.setFocus()
+
+    def show_chat(self, chat_id: str) -> None:
+        """Open a stored chat."""
+        if chat_id and chat_id != self._shown_id:
+            self._leave()
+            self.conversation.open(chat_id)
+
+    def focus_search(self) -> None:
+        """Put the cursor into the search box."""
+        self.panel.focus_search()
+
+    def show_error(self, error: AppError) -> None:
+        """Show what did not work, and what to do."""
+        self.banners.put("chat", "error", error.message, error.hint)
+
+    async def save(self) -> None:
+        """Save what is typed; for the end of the program."""
+        self.settings.save_now()
+        await self.drafts.save()
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def _send(self, text: str) -> None:
+        chat = self.conversation.chat
+        if not chat.model_ref and self._session.state is not None:
+            self.composer.say("Choose a model first.", problem=True)
+            self.header.open_menu()
+            return
+        if self._token_for != (chat.id, text):
+            # The same text sent again after a broken line is the same message.
+            self._token, self._token_for = new_token(), (chat.id, text)
+        self.composer.set_sending(True)
+        spawn(self, self._sent(text, self._token))
+
+    async def _sent(self, text: str, token: str) -> None:
+        try:
+            await self.conversation.send(text, token)
+        except AppError as error:
+            self._token_for = (self.conversation.chat.id, text)
+            self.composer.say(f"Not sent. {error.sentence}", problem=True)
+            return
+        finally:
+            self.composer.set_sending(False)
+        self._token_for = ("", "")
+        self.banners.take("chat")
+        self.composer.fill("")
+        self.drafts.type(self._shown_id, "")
+        self._refresh()
+
+    def _edit(self, message_id: str, text: str) -> None:
+        spawn(self, self._edited(message_id, text))
+
+    async def _edited(self, message_id: str, text: str) -> None:
+        try:
+            await self.conversation.edit(message_id, text, new_token())
+        except AppError as error:
+            self.show_error(error)
+
+    def edit_last(self) -> None:
+        """Edit the last question."""
+        if self.conversation.busy:
+            return
+        for view in reversed(self.transcript.views):
+            if isinstance(view, UserMessage):
+                view.edit()
+                return
+
+    def regenerate_last(self) -> None:
+        """Write another answer to the last question."""
+        messages = self.conversation.messages
+        if messages and messages[-1].role == "assistant" and not self.conversation.busy:
+            self.conversation.regenerate(messages[-1].id)
+
+    # --- keeping up ------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        self.settings.save_now()
+        self.drafts.save_now()
+        self.composer.say("")
+        self.banners.take("chat")
+
+    def _on_opened(self) -> None:
+        chat = self.conversation.chat
+        self._shown_id = chat.id
+        self.composer.fill(self.drafts.text(chat.id, chat.draft))
+        self.panel.mark(chat.id)
+        self.settings.show_chat(chat)
+        self._refresh()
+        self.composer.box.setFocus()
+
+    def _on_details_changed(self) -> None:
+        chat = self.conversation.chat
+        if not self._shown_id and chat.id and not self.conversation.loading:
+            if not chat.messages and not chat.total:
+                self.drafts.move(chat.id)
+            self._shown_id = chat.id
+            self.panel.mark(chat.id)
+        self.settings.show_chat(chat)
+        self._refresh()
+
+    def _on_typed(self, text: str) -> None:
+        self.drafts.type(self._shown_id, text)
+        self._say_idle()
+
+    def _on_chat_gone(self, chat_id: str) -> None:
+        if chat_id == self._shown_id:
+            self.new_chat()
+
+    def _refresh(self) -> None:
+        conversation = self.conversation
+        empty = not conversation.messages and not conversation.loading
+        self.welcome.refresh()
+        self._stack.setCurrentWidget(self.welcome if empty else self.transcript)
+        self.composer.set_busy(conversation.busy)
+        self.composer.setVisible(self.welcome.can_write or not empty)
+        self._say_idle()
+
+    def _say_idle(self) -> None:
+        """Say below the box what sending would do, when that is not plain."""
+        ref = self.conversation.chat.model_ref
+        models = {model.ref: model for model in self._session.models}
+        engines = {engine.ref: engine for engine in self._session.engines}
+        engine, model = engines.get(ref), models.get(ref)
+        text = ""
+        if self._session.state is None or self.conversation.busy or not ref:
+            text = ""
+        elif model is None:
+            text = f"{ref} is not on this machine any more. Choose another model above."
+        elif engine is None or engine.phase in ("failed", "unloading"):
+            text = f"{model.name} is not loaded; it is loaded when you send."
+        elif engine.phase == "loading":
+            text = f"{model.name} is loading. Your message will be sent when it is ready."
+        self.composer.say(text, problem=bool(ref and text and model is None))
+
+    def _choose_model(self) -> None:
+        """Give a blank chat a model as soon as one is known."""
+        chat = self.conversation.chat
+        if not chat.id and not chat.model_ref and self._default_model():
+            self.conversation.update(model_ref=self._default_model())
+
+    def _default_model(self) -> str:
+        """Return the model for a new chat: chosen in the settings, loaded, last used, or first."""
+        refs = [m.ref for m in self._session.models if m.kind == "chat" and m.ready]
+        wanted = [self._session.settings.default_model_ref]
+        wanted += [e.ref for e in self._session.engines if e.phase in ("ready", "loading")]
+        wanted += [chat.model_ref for chat in self.chats.chats[:20]]
+        return next((ref for ref in wanted if ref in refs), refs[0] if refs else "")
+
+    def _show_settings(self, shown: bool) -> None:
+        self.settings.setVisible(shown)
+        if shown:
+            self.settings.prompt.setFocus()
+        else:
+            self.settings.save_now()
+
+    def _apply_sheet(self) -> None:
+        self.setStyleSheet(self._theme.fill(SHEET))
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._leave_typed()
+
+    def _leave_typed(self) -> None:
+        self.settings.save_now()
+        self.drafts.save_now()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self.conversation.busy:
+            self.conversation.stop()
+        else:
+            super().keyPressEvent(event)
