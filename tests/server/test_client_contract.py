@@ -399,7 +399,7 @@ async def test_a_chat_is_exported_as_text(world: World) -> None:
     assert markdown.startswith("# How do owls hunt?")
     assert "A short answer." in markdown
     document = msgspec.json.decode(await world.client.export_chat(chat.id, "json"))
-    assert [m["content"] for m in document["messages"]][0] == "How do owls hunt?"
+    assert document["messages"][0]["content"] == "How do owls hunt?"
 
 
 async def test_what_is_not_there_is_not_found(world: World) -> None:
