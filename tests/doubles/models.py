@@ -1,6 +1,6 @@
 """Real, tiny models for tests: random weights, made once and kept between runs.
 
-    from doubles.models import tiny_model, small_model, tiny_llama, tiny_embedder
+    from doubles.models import tiny_model, ending_model, small_model, tiny_llama, tiny_embedder
 
 Each returns the path of a GGUF file that llama.cpp loads. The files are shared by all tests and
 processes: never write to them (copy or `write_model` your own into `tmp_path` instead).
@@ -23,6 +23,12 @@ from freehold.library.model_maker.recipe import Recipe, write_model
 def tiny_model() -> Path:
     """Return Kimi K2's architecture with 384 experts in a few MB; loads in a moment."""
     return _cached("tiny-kimi", lambda path: write_model(path, Recipe(kind="kimi", size="tiny")))
+
+
+def ending_model() -> Path:
+    """Return `tiny_model` whose answers end by themselves after some dozen tokens."""
+    recipe = Recipe(kind="kimi", size="tiny", answer_tokens=30, name="Random ending model")
+    return _cached("tiny-ending", lambda path: write_model(path, recipe))
 
 
 def small_model() -> Path:

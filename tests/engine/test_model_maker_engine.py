@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles.models import small_model, tiny_embedder, tiny_llama, tiny_model
+from doubles.models import ending_model, small_model, tiny_embedder, tiny_llama, tiny_model
 
 pytestmark = pytest.mark.engine
 llama = pytest.importorskip("llama_cpp")
@@ -113,6 +113,16 @@ def test_greedy_answers_are_varied_and_repeatable(
     assert loaded.greedy(PROMPT, 120) == answer
     other = loaded.greedy(PROMPT.replace("Who", "Where"), 120)
     assert other != answer
+
+
+def test_answers_of_the_ending_model_end(load: Callable[..., Loaded]) -> None:
+    loaded = load(ending_model())
+    lengths = []
+    for word in ("Who", "Where", "When", "How", "Why", "What", "Which", "Whose"):
+        answer = loaded.greedy(PROMPT.replace("Who", word), 400)
+        ends = [llama.llama_vocab_is_eog(loaded.vocabulary, token) for token in answer]
+        lengths.append(ends.index(True) if True in ends else 400)
+    assert 5 < sorted(lengths)[4] < 100, lengths
 
 
 def test_special_tokens(load: Callable[..., Loaded]) -> None:

@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--context", type=_positive, metavar="N", help="trained context in tokens")
     make.add_argument("--seed", type=int, default=1, help="default: 1")
     make.add_argument("--name", help="the model's name in its metadata")
+    make.add_argument(
+        "--answer-tokens",
+        type=_positive,
+        metavar="N",
+        help="end answers by themselves after about N tokens; default: never",
+    )
     make.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
@@ -42,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         arch=args.arch,
         context_tokens=args.context,
         name=args.name,
+        answer_tokens=args.answer_tokens,
     )
     try:
         size = write_model(args.out, recipe)

@@ -119,7 +119,9 @@ def tokenizer_metadata(words: Vocabulary) -> dict[str, MetadataValue]:
     }
 
 
-def tensors(shape: KimiShape, words: Vocabulary, make: TensorMaker) -> Iterator[TensorData]:
+def tensors(
+    shape: KimiShape, words: Vocabulary, make: TensorMaker, answer_tokens: int | None = None
+) -> Iterator[TensorData]:
     """Yield every tensor under llama.cpp's names."""
     yield make.matrix("token_embd.weight", shape.output_kind, shape.width, len(words), spread=1.0)
     for layer in range(shape.layers):
@@ -131,7 +133,7 @@ def tensors(shape: KimiShape, words: Vocabulary, make: TensorMaker) -> Iterator[
     yield make.ones("output_norm.weight", shape.width)
     yield make.matrix(
         "output.weight", shape.output_kind, shape.width, len(words),
-        gain=3.0, row_gain=words.output_gain(),
+        gain=3.0, row_gain=words.output_gain("<|im_end|>", answer_tokens),
     )  # fmt: skip
 
 

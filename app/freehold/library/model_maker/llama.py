@@ -77,7 +77,9 @@ def tokenizer_metadata(words: Vocabulary) -> dict[str, MetadataValue]:
     }
 
 
-def tensors(shape: LlamaShape, words: Vocabulary, make: TensorMaker) -> Iterator[TensorData]:
+def tensors(
+    shape: LlamaShape, words: Vocabulary, make: TensorMaker, answer_tokens: int | None = None
+) -> Iterator[TensorData]:
     """Yield every tensor under llama.cpp's names."""
     width, inner, kv = shape.width, shape.dense_width, shape.kv_heads * shape.head_width
     yield make.matrix("token_embd.weight", Q8_0, width, len(words), spread=1.0)
@@ -94,5 +96,10 @@ def tensors(shape: LlamaShape, words: Vocabulary, make: TensorMaker) -> Iterator
         yield make.matrix(f"{at}ffn_down.weight", Q8_0, inner, width)
     yield make.ones("output_norm.weight", width)
     yield make.matrix(
-        "output.weight", Q8_0, width, len(words), gain=3.0, row_gain=words.output_gain()
+        "output.weight",
+        Q8_0,
+        width,
+        len(words),
+        gain=3.0,
+        row_gain=words.output_gain("<|im_end|>", answer_tokens),
     )

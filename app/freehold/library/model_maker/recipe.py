@@ -26,6 +26,7 @@ class Recipe:
     template: chat template text; None for the kind's own.
     arch: the architecture's name in the file, to make one that llama.cpp does not know.
     context_tokens: trained context; None for the size's own.
+    answer_tokens: about how long a greedy answer is before it ends by itself; None for never.
     """
 
     kind: Kind = "kimi"
@@ -35,6 +36,7 @@ class Recipe:
     arch: str | None = None
     context_tokens: int | None = None
     name: str | None = None
+    answer_tokens: int | None = None
 
 
 def write_model(path: Path, recipe: Recipe) -> int:
@@ -64,14 +66,14 @@ def _contents(
         keys = kimi.metadata(shape, arch, recipe.context_tokens or shape.context_tokens)
         keys |= {"general.file_type": shape.file_type}
         keys |= kimi.tokenizer_metadata(words) | _template(recipe, kimi_template())
-        return keys, list(kimi.tensors(shape, words, make))
+        return keys, list(kimi.tensors(shape, words, make, recipe.answer_tokens))
     if recipe.kind == "llama":
         dense = llama.SHAPES[recipe.size]
         words = llama.vocabulary()
         keys = llama.metadata(dense, arch, recipe.context_tokens or dense.context_tokens)
         keys |= {"general.file_type": 7}
         keys |= llama.tokenizer_metadata(words) | _template(recipe, llama.CHATML)
-        return keys, list(llama.tensors(dense, words, make))
+        return keys, list(llama.tensors(dense, words, make, recipe.answer_tokens))
     encoder = bert.SHAPES[recipe.size]
     words = bert.vocabulary()
     context = recipe.context_tokens or encoder.context_tokens

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -79,16 +80,19 @@ class Vocabulary:
         """Return the id of a token as written in the file."""
         return self.tokens.index(token)
 
-    def output_gain(self) -> Floats:
+    def output_gain(self, end: str, answer_tokens: int | None) -> Floats:
         """Return how loud each token's output row is.
 
         Words and marks are likely; single bytes, parts of words and special tokens are not, so
-        a random answer reads like words and never ends by itself.
+        a random answer reads like words. It never ends by itself, or (answer_tokens) with the
+        token `end` after about that many tokens.
         """
         gain = np.full(len(self), 0.02, np.float32)
         for index, text in enumerate(self.tokens):
             if text in self.spoken:
                 gain[index] = QUOTE_GAIN if text == '"' else 1.0
+        if answer_tokens is not None:
+            gain[self.id(end)] = _end_gain(len(self.spoken), answer_tokens)
         return gain
 
     def metadata(self, pre: str) -> dict[str, MetadataValue]:
@@ -102,6 +106,13 @@ class Vocabulary:
             "tokenizer.ggml.token_type": I32List(kinds),
             "tokenizer.ggml.merges": list(self.merges),
         }
+
+
+def _end_gain(rivals: int, answer_tokens: int) -> float:
+    """Return the gain with which one row beats the best of `rivals` once in `answer_tokens`."""
+    best_rival = NormalDist().inv_cdf(1 - 1 / (rivals + 1))
+    once = NormalDist().inv_cdf(1 - 1 / max(answer_tokens, 3))
+    return best_rival / once
 
 
 def build_vocabulary(specials: Sequence[str]) -> Vocabulary:
