@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from freehold.errors import AppError
 from freehold.paths import Paths
 from freehold.secrets import write_private
+
+LOCK_WAIT_S = 0.3
 
 
 class ServerLock:
@@ -27,11 +30,9 @@ class ServerLock:
         Raises: AppError `already_running` with the address of the server that has it.
         """
         handle = os.open(self._paths.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _lock(handle):
             os.close(handle)
-            raise _already_running(self._paths.address_file) from error
+            raise _already_running(self._paths.address_file)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         self._handle = handle
@@ -48,6 +49,20 @@ class ServerLock:
         self._paths.address_file.unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = None
+
+
+def _lock(handle: int) -> bool:
+    """Return whether the lock was taken; a client that looks holds it for a moment only."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def read_address(address_file: Path) -> dict[str, Any] | None:

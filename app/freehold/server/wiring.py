@@ -13,6 +13,7 @@ from freehold.chats import schema as chats_schema
 from freehold.chats.conversations import Conversations
 from freehold.chats.turns import Turns
 from freehold.engine.interface import Engine
+from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
 from freehold.library import schema as library_schema
 from freehold.library.local import Library
@@ -151,8 +152,6 @@ def build_house(
 
 def open_house(paths: Paths) -> House:
     """Put the real server together."""
-    from freehold.engine.process import ProcessEngine
-
     return build_house(paths, make_engine=ProcessEngine)
 
 
