@@ -150,7 +150,7 @@ def _refuse_cuda(facts: MachineFacts) -> str | None:
     if driver is None or not driver.device_names:
         problem = facts.driver_problem or "no NVIDIA driver was found"
         if toolkit is None:
-            return f"No GPU build: {problem}."
+            return f"{problem[0].upper()}{problem[1:]}."
         return f"CUDA toolkit {_dotted(toolkit.version)} was found, but {problem}."
     if toolkit is None:
         return (
