@@ -83,6 +83,16 @@ def test_a_library_that_does_not_load_gives_the_linkers_words() -> None:
     assert "no output" in native.read_probe(1, "", "", {}).problem
 
 
+def test_a_missing_chat_library_is_told_apart_from_llama_cpp() -> None:
+    report = {**REPORT, "error": "libfreehold_chat.so: no such file"}
+    del report["chat_abi"]
+    found = native.read_probe(1, json.dumps(report), "", {})
+    assert native.check_library(found).ok
+    check = native.check_chat_library(found)
+    assert not check.ok
+    assert check.detail == "libfreehold_chat.so: no such file"
+
+
 def test_the_backend_comes_with_its_reason() -> None:
     reason = "CUDA toolkit 13.0 was found, but no NVIDIA driver was found."
     check = native.check_backend(state(decision={"backend": "cpu", "reason": reason}))

@@ -76,7 +76,7 @@ def to_json(checks: Sequence[Check], state: NativeState) -> dict[str, object]:
             "backend": state.backend,
             "reason": state.decision.get("reason", ""),
             "devices": list(state.report.get("devices", ())),
-            "kernels": {"chat": state.report["chat_abi"]} if state.report else {},
+            "kernels": {"chat": abi} if (abi := state.report.get("chat_abi")) else {},
         },
     }
 

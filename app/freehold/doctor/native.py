@@ -64,7 +64,7 @@ def read_probe(status: int, output: str, errors: str, decision: Mapping[str, Any
         report = {}
     if status < 0:
         return NativeState({}, decision, f"the probe was ended by signal {-status}")
-    if status != 0 or "devices" not in report:
+    if "devices" not in report:
         last = errors.strip().splitlines()[-1:] or ["no output"]
         return NativeState({}, decision, str(report.get("error") or last[0]))
     return NativeState(report, decision)
@@ -81,6 +81,8 @@ def check_chat_library(state: NativeState) -> Check:
     """Return whether the chat-format library loads beside it."""
     if state.problem:
         return Check("chat_library", False, "not looked at: llama.cpp does not load", BUILD_AGAIN)
+    if "chat_abi" not in state.report:
+        return Check("chat_library", False, str(state.report.get("error", "")), BUILD_AGAIN)
     return Check("chat_library", True, f"interface version {state.report['chat_abi']}")
 
 

@@ -19,20 +19,19 @@ DEVICE_KINDS = ("CPU", "GPU", "integrated GPU", "accelerator")
 
 def main() -> int:
     """Print the libraries' versions and the devices llama.cpp sees; return the exit status."""
+    report: dict[str, object] = {}
     try:
         library = ctypes.CDLL(str(library_folder() / "libllama.so"))
-        report = {
-            "folder": str(library_folder()),
-            "devices": list_devices(library),
-            "system": _text(library.llama_print_system_info),
-            "chat_abi": int(chat_library().fh_abi_version()),
-        }
-    except (AppError, OSError, AttributeError) as error:
-        sentence = error.sentence if isinstance(error, AppError) else str(error)
-        sys.stdout.write(json.dumps({"error": sentence}))
-        return 1
+        report["folder"] = str(library_folder())
+        report["system"] = _text(library.llama_print_system_info)
+        report["devices"] = list_devices(library)
+        report["chat_abi"] = int(chat_library().fh_abi_version())
+    except AppError as error:
+        report["error"] = error.message
+    except (OSError, AttributeError) as error:
+        report["error"] = str(error)
     sys.stdout.write(json.dumps(report))
-    return 0
+    return 1 if "error" in report else 0
 
 
 def list_devices(library: ctypes.CDLL) -> list[dict[str, object]]:
