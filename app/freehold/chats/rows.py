@@ -12,8 +12,8 @@ from freehold.wire import ChatSummary, ErrorInfo, Message, ReplyStats
 
 BUSY: Final = ("waiting", "streaming")
 MESSAGE_COLUMNS: Final = (
-    "seq, id, chat_id, parent_id, role, content, reasoning, tool_calls, status, model_ref,"
-    " created_at, stats, error"
+    "seq, id, chat_id, parent_id, role, CAST(content AS BLOB), CAST(reasoning AS BLOB),"
+    " tool_calls, status, model_ref, created_at, stats, error"
 )
 SUMMARY_COLUMNS: Final = (
     "id, title, updated_at, model_ref, pinned, trashed_at, EXISTS (SELECT 1 FROM message"
@@ -47,6 +47,8 @@ def message_from(connection: Any, row: Sequence[Any]) -> Message:
         stats,
         error,
     ) = row
+    # As bytes: a byte that a bad disk turned over costs one character, not the chat.
+    content, reasoning = content.decode("utf-8", "replace"), reasoning.decode("utf-8", "replace")
     if status in BUSY:
         streamed = chunks(connection, seq)
         content += streamed["content"]

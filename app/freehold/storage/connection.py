@@ -112,12 +112,12 @@ class Database:
 
     async def check(self) -> AppError | None:
         """Check the whole file for damage; the next start sets a damaged one aside."""
-        rows = await self.read(lambda c: c.execute("PRAGMA quick_check(5)").fetchall())
-        if rows == [("ok",)]:
+        problem = await asyncio.wrap_future(self._readers.submit(self._find_damage))
+        if problem is None:
             return None
         await asyncio.to_thread(_suspect_mark(self.path).touch)
-        log.error("database check failed: %s", rows)
-        return describe(apsw.CorruptError("; ".join(str(row[0]) for row in rows)), self.path)
+        log.error("database check failed: %s", problem)
+        return describe(problem, self.path)
 
     def close(self) -> None:
         """Finish what is queued and close every connection."""
@@ -165,7 +165,7 @@ class Database:
                 raise
         except BUGS:
             raise
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise describe(error, self.path) from error
         return result
 
@@ -181,7 +181,7 @@ class Database:
                     connection.execute("ROLLBACK")
         except BUGS:
             raise
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise describe(error, self.path) from error
 
     def _reader(self) -> Any:
@@ -192,6 +192,14 @@ class Database:
             with self._opened_guard:
                 self._opened.append(connection)
         return connection
+
+    def _find_damage(self) -> apsw.Error | None:
+        try:
+            rows = self._reader().execute("PRAGMA quick_check(5)").fetchall()
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            return error
+        found = "; ".join(str(row[0]) for row in rows)
+        return None if found == "ok" else apsw.CorruptError(found)
 
     def _copy(self) -> Path:
         return backups.make_backup(self._reader(), self.path)

@@ -66,8 +66,11 @@ def is_sound(path: Path) -> bool:
         connection.close()
 
 
-def describe(error: apsw.Error, path: Path) -> AppError:
-    """Return what an SQLite error means for the person, with the next step."""
+def describe(error: Exception, path: Path) -> AppError:
+    """Return what an error of SQLite means for the person, with the next step.
+
+    Text that is not UTF-8 (`UnicodeDecodeError`) is damage that SQLite itself does not see.
+    """
     detail = {"path": str(path), "sqlite": f"{type(error).__name__}: {error}"}
     if isinstance(error, apsw.FullError) or (
         isinstance(error, apsw.IOError) and _free_bytes(path) < FULL_BELOW_BYTES
@@ -101,7 +104,7 @@ def describe(error: apsw.Error, path: Path) -> AppError:
             "Give your user read and write permission on it and on its folder.",
             detail=detail,
         )
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)):
         return AppError(
             "storage_failed",
             f"{path} is damaged.",
