@@ -58,9 +58,9 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if opens_window(arguments):
+        arguments = ["desktop", *arguments]
     command = next((word for word in arguments if not word.startswith("-")), None)
-    if not arguments:
-        arguments, command = ["desktop"], "desktop"
     parser = build_parser(command)
     args = parser.parse_args(arguments)
     if args.command is None:
@@ -75,6 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception("command %s failed", args.command)
         return report(internal(), as_json=getattr(args, "json", False))
+
+
+def opens_window(arguments: Sequence[str]) -> bool:
+    """Return whether the words mean `desktop` without naming it: nothing, its options, a file."""
+    if not arguments:
+        return True
+    first = arguments[0]
+    return first.endswith(".gguf") or first.split("=")[0] in ("--hidden", "--new-chat", "--connect")
 
 
 def report(error: AppError, *, as_json: bool) -> int:

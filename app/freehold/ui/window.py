@@ -81,14 +81,18 @@ class MainWindow(QMainWindow):
 
     def go_to(self, key: str) -> QWidget:
         """Show a page, making it the first time; return it."""
-        if key not in self._pages:
-            self._pages[key] = self._make_page[key]()
-            self.stack.addWidget(self._pages[key])
-        page = self._pages[key]
+        page = self.page(key)
         self.stack.setCurrentWidget(page)
         self.side_bar.show_chosen(key)
         self._memory.setValue("window/page", key)
         return page
+
+    def page(self, key: str) -> QWidget:
+        """Return a page, making it the first time, without showing it."""
+        if key not in self._pages:
+            self._pages[key] = self._make_page[key]()
+            self.stack.addWidget(self._pages[key])
+        return self._pages[key]
 
     @property
     def page_key(self) -> str:
