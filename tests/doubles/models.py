@@ -17,7 +17,7 @@ from pathlib import Path
 
 from freehold.gguf import ggml_types, writer
 from freehold.library import model_maker
-from freehold.library.model_maker.recipe import Recipe, write_model
+from freehold.library.model_maker.recipe import Recipe, kimi_template, write_model
 
 
 def tiny_model() -> Path:
@@ -62,6 +62,7 @@ def _sources_hash() -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
+    digest.update(kimi_template().encode())
     return digest.hexdigest()[:12]
 
 

@@ -29,7 +29,7 @@ class Loaded:
         self.vocabulary = llama.llama_model_get_vocab(self.model)
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = 1024
-        parameters.n_threads = parameters.n_threads_batch = 2
+        parameters.n_threads = parameters.n_threads_batch = 1
         parameters.embeddings = embeddings
         self.context = llama.llama_init_from_model(self.model, parameters)
         assert self.context

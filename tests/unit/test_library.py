@@ -14,7 +14,7 @@ import pytest
 
 from doubles.models import tiny_embedder, tiny_llama, tiny_model
 from freehold.errors import AppError
-from freehold.library.folders import Found
+from freehold.library.folders import Found, Root
 from freehold.library.local import Library
 from freehold.library.model_maker.recipe import Recipe, write_model
 from freehold.library.schema import SCHEMA
@@ -329,6 +329,26 @@ async def test_finding_again_adds_nothing(library: Library, tmp_path: Path) -> N
     found = [Found(copy_of(tiny_llama(), tmp_path / "m.gguf"), "Jan")]
     assert await library.take_in(found) == 1
     assert await library.take_in(found) == 0
+
+
+async def test_scan_follows_what_comes_and_goes(library: Library, tmp_path: Path) -> None:
+    top = tmp_path / "disk" / "models"
+    top.mkdir(parents=True)
+    roots = [Root(top, "LM Studio", "owner")]
+    paths = [copy_of(tiny_llama(), top / f"River{n}-Q8_0.gguf") for n in range(3)]
+    mine = copy_of(tiny_llama(), tmp_path / "mine-Q8_0.gguf")
+    await library.import_file(mine)
+    assert await library.scan(roots) == 3
+    paths[0].unlink()
+    mine.unlink()
+    assert await library.scan(roots) == 0
+    refs = [entry.ref for entry in await library.entries()]
+    assert refs == ["mine:Q8_0", "River1:Q8_0", "River2:Q8_0"]
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    assert await library.scan(roots) == 0
+    entries = await library.entries()
+    assert [entry.ref for entry in entries] == refs
+    assert not any(entry.ready for entry in entries)
 
 
 async def test_folders_are_remembered_and_forgotten(library: Library, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import msgspec
 from freehold.errors import AppError
 from freehold.gguf.faults import CompanionFileError, quoted
 from freehold.library import naming, schema
-from freehold.library.folders import Found
+from freehold.library.folders import Found, Root, find_models
 from freehold.library.inspection import (
     READER,
     Inspected,
@@ -155,6 +155,20 @@ class Library:
             self._tell("")
         return added
 
+    async def scan(self, roots: Sequence[Root]) -> int:
+        """Search `roots`: add what is new in them and forget what is gone from them.
+
+        A root that is not there now (an unplugged disk) keeps its models, shown as not ready.
+        Returns how many entries were added.
+        """
+        found = await asyncio.to_thread(find_models, roots)
+        stored = await self._database.read(schema.all_models)
+        gone = await asyncio.to_thread(_gone, stored, roots)
+        for ref in gone:
+            await self._database.write(partial(schema.forget_model, ref=ref))
+            self._tell(ref)
+        return await self.take_in(found)
+
     async def folders(self) -> tuple[str, ...]:
         """Return the folders the person added."""
         return tuple(await self._database.read(schema.all_folders))
@@ -235,6 +249,23 @@ def _look_again(model: StoredModel) -> StoredModel:
         return replace(model, entry=missing)
     fresh = make_entry(found, ref=entry.ref, origin=entry.origin, added_at=entry.added_at)
     return replace(model, entry=fresh, files=found.files, reader=READER)
+
+
+def _gone(stored: Sequence[StoredModel], roots: Sequence[Root]) -> list[str]:
+    """Return the names of found models whose file is gone from a folder that is there."""
+    folders: dict[str, list[str]] = {}
+    for root in roots:
+        if root.path.is_dir():
+            folders.setdefault(root.origin, []).append(os.path.realpath(root.path))
+    return [
+        model.entry.ref
+        for model in stored
+        if model.entry.origin not in OWN_ORIGINS
+        and any(
+            model.real_path.startswith(f"{top}/") for top in folders.get(model.entry.origin, ())
+        )
+        and not Path(model.entry.path).exists()
+    ]
 
 
 def _add(
