@@ -76,6 +76,18 @@ std::string parser_state(const common_chat_params & applied, bool is_continuatio
     return state.dump_safe();
 }
 
+// The messages that decide how the answer is written: the system's, and the last turn.
+std::vector<common_chat_msg> last_turn(const std::vector<common_chat_msg> & messages) {
+    size_t start = messages.size();
+    while (start > 0 && messages[--start].role != "user") {
+    }
+    std::vector<common_chat_msg> turn(messages.begin() + static_cast<std::ptrdiff_t>(start), messages.end());
+    if (start > 0 && messages[0].role == "system") {
+        turn.insert(turn.begin(), messages[0]);
+    }
+    return turn;
+}
+
 }  // namespace
 
 // llama.cpp works out how a model writes by rendering probes; an end-of-sequence text in them can
@@ -136,12 +148,13 @@ int fh_templates_apply(fh_templates * templates, const char * request, char ** j
         } catch (const std::exception & error) {
             throw fh_error("invalid_request", error.what());
         }
-        const auto inputs  = read_request(parsed);
+        auto       inputs  = read_request(parsed);
         auto       applied = common_chat_templates_apply(templates->rendering.get(), inputs);
         if (templates->reading) {
-            auto prompt    = std::move(applied.prompt);
-            applied        = common_chat_templates_apply(templates->reading.get(), inputs);
-            applied.prompt = std::move(prompt);
+            auto prompt     = std::move(applied.prompt);
+            inputs.messages = last_turn(inputs.messages);
+            applied         = common_chat_templates_apply(templates->reading.get(), inputs);
+            applied.prompt  = std::move(prompt);
         }
         if (applied.prompt.size() > MAX_PROMPT_BYTES) {
             throw fh_error("invalid_template", "the rendered chat is over 4 MB");

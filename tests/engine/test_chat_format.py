@@ -128,6 +128,24 @@ def test_reads_outputs_whole(outputs: list[tuple[Output, AppliedPrompt]]) -> Non
         assert reader.message() == output.expected, output.name
 
 
+def test_a_long_chat_changes_nothing_in_how_answers_are_read(
+    family: Family, formats: FormatHelper
+) -> None:
+    turns = [
+        {"role": role, "content": f"{role} says {number}."}
+        for number in range(8)
+        for role in ("user", "assistant")
+    ]
+    chat = ({"role": "system", "content": "Be kind."}, *turns, USER)
+    plain = formats.apply(ChatPrompt(messages=chat))
+    armed = formats.apply(ChatPrompt(messages=chat, tools=TOOLS, parallel_tool_calls=True))
+    assert "assistant says 7." in plain.prompt
+    for output in family.outputs():
+        reader = Reader(armed if output.tools else plain)
+        reader.feed(output.text, final=True)
+        assert reader.message() == output.expected, output.name
+
+
 @pytest.mark.parametrize("eager", [True, False], ids=["every-parse", "bounded"])
 def test_joined_deltas_equal_the_whole(
     family: Family, outputs: list[tuple[Output, AppliedPrompt]], eager: bool

@@ -27,6 +27,9 @@ from freehold.engine.requests import ChatPrompt, ToolCallDelta
 from freehold.engine.special_text import SpecialTexts, split_at_cuts
 from freehold.engine.tool_words import tell_tools
 
+# Long chats get more than two seconds: Kimi K3's template takes 1.7 ms per message.
+MESSAGE_WAIT_S = 0.004
+
 
 class _Applied(msgspec.Struct, frozen=True, kw_only=True):
     """The library's answer to an apply, as kernels/chat/freehold_chat.h describes it."""
@@ -103,7 +106,7 @@ class FormatHelper:
     ) -> AppliedPrompt:
         """Render a chat.
 
-        Raises: AppError `invalid_template` (refused, crashed, over 2 s or over 4 MB),
+        Raises: AppError `invalid_template` (refused, crashed, over its time or over 4 MB),
             `invalid_grammar`, `invalid_request`.
         """
         if (json_schema or grammar) and prompt.tools and prompt.tool_choice != "none":
@@ -111,7 +114,8 @@ class FormatHelper:
         own = self.constrain(json_schema=json_schema, grammar=grammar)
         request = self._request(prompt, json_schema, read_thinking)
         check_request_depth(request)
-        answer = self._process.ask(APPLY, request.encode("utf-8", "replace"))
+        more_s = MESSAGE_WAIT_S * len(prompt.messages)
+        answer = self._process.ask(APPLY, request.encode("utf-8", "replace"), more_s)
         applied = msgspec.json.decode(answer, type=_Applied)
 
         pieces = self._pieces(applied.prompt)

@@ -16,10 +16,30 @@ from pathlib import Path
 from freehold.engine import format_worker
 from freehold.engine.format_worker import FAILED, GBNF, HEADER, OPEN, SCHEMA
 from freehold.engine.native import library_folder, native_error, raise_native
+from freehold.errors import AppError
 
 REQUEST_WAIT_S = 2.0
 START_WAIT_S = 20.0  # Python and the libraries come from disk, perhaps on a busy machine
 MAX_ANSWER_BYTES = 16 * 1024**2
+
+
+class Budget:
+    """The time one request may take in all."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s = wait_s
+        self._deadline = time.monotonic() + wait_s
+
+    def wait(self, pipe: int, event: int) -> None:
+        """Wait until a pipe is ready.
+
+        Raises: TimeoutError.
+        """
+        poll = select.poll()
+        poll.register(pipe, event)
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0 or not poll.poll(left_s * 1000):
+            raise TimeoutError
 
 
 class FormatProcess:
@@ -38,21 +58,21 @@ class FormatProcess:
         """Return the worker's process id while it runs."""
         return self._process.pid if self._process else None
 
-    def ask(self, kind: bytes, payload: bytes) -> bytes:
-        """Return the worker's answer to one request.
+    def ask(self, kind: bytes, payload: bytes, more_s: float = 0.0) -> bytes:
+        """Return the worker's answer to one request, given two seconds and `more_s`.
 
         Raises: AppError `invalid_template` or `invalid_grammar` when the worker refuses, crashes
-            or takes over two seconds; `invalid_request`.
+            or takes too long; `invalid_request`.
         """
         with self._lock:
             if self._closed:
                 raise ValueError("the format process is closed")
             self._start()
-            deadline = time.monotonic() + REQUEST_WAIT_S
+            budget = Budget(REQUEST_WAIT_S + more_s)
             if kind not in (SCHEMA, GBNF) and not self._opened:
-                self._exchange(OPEN, self._opening, deadline)
+                self._exchange(OPEN, self._opening, budget)
                 self._opened = True
-            return self._exchange(kind, payload, deadline)
+            return self._exchange(kind, payload, budget)
 
     def warm(self) -> None:
         """Start the worker now, so that the first request is fast."""
@@ -88,19 +108,24 @@ class FormatProcess:
         os.set_blocking(self._process.stdin.fileno(), False)
         os.set_blocking(self._process.stdout.fileno(), False)
         # A grammar no request can fail on: the answer says that the worker is up.
-        self._exchange(GBNF, b'root ::= "a"', time.monotonic() + START_WAIT_S)
+        try:
+            self._exchange(GBNF, b'root ::= "a"', Budget(START_WAIT_S))
+        except AppError as error:
+            raise native_error(
+                "internal", f"its worker does not start ({error.message})"
+            ) from error
 
-    def _exchange(self, kind: bytes, payload: bytes, deadline: float) -> bytes:
+    def _exchange(self, kind: bytes, payload: bytes, budget: Budget) -> bytes:
         code = "invalid_grammar" if kind in (SCHEMA, GBNF) else "invalid_template"
         try:
-            self._write(HEADER.pack(kind, len(payload)) + payload, deadline)
-            status, size = HEADER.unpack(self._read(HEADER.size, deadline))
+            self._write(HEADER.pack(kind, len(payload)) + payload, budget)
+            status, size = HEADER.unpack(self._read(HEADER.size, budget))
             if size > MAX_ANSWER_BYTES:
                 raise native_error(code, "what came out of it is too large")
-            answer = self._read(size, deadline)
+            answer = self._read(size, budget)
         except TimeoutError:
             self._kill()
-            raise native_error(code, f"it took longer than {REQUEST_WAIT_S:g} s") from None
+            raise native_error(code, f"it took longer than {budget.wait_s:.1f} s") from None
         except (EOFError, BrokenPipeError, ConnectionError):
             raise native_error(code, self._cause_of_death()) from None
         except BaseException:
@@ -110,23 +135,23 @@ class FormatProcess:
             raise_native(answer)
         return answer
 
-    def _write(self, data: bytes, deadline: float) -> None:
+    def _write(self, data: bytes, budget: Budget) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         pipe = self._process.stdin.fileno()
         view = memoryview(data)
         while view:
-            _wait(pipe, select.POLLOUT, deadline)
+            budget.wait(pipe, select.POLLOUT)
             with contextlib.suppress(BlockingIOError):
                 view = view[os.write(pipe, view[: 64 * 1024]) :]
 
-    def _read(self, size: int, deadline: float) -> bytes:
+    def _read(self, size: int, budget: Budget) -> bytes:
         assert self._process is not None
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         chunks = []
         while size > 0:
-            _wait(pipe, select.POLLIN, deadline)
+            budget.wait(pipe, select.POLLIN)
             try:
                 chunk = os.read(pipe, min(size, 1024**2))
             except BlockingIOError:
@@ -161,15 +186,3 @@ class FormatProcess:
                 process.wait(0.05)
             process.kill()
         process.wait()
-
-
-def _wait(pipe: int, event: int, deadline: float) -> None:
-    """Wait until a pipe is ready.
-
-    Raises: TimeoutError.
-    """
-    poll = select.poll()
-    poll.register(pipe, event)
-    left_s = deadline - time.monotonic()
-    if left_s <= 0 or not poll.poll(left_s * 1000):
-        raise TimeoutError
