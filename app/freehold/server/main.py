@@ -141,19 +141,27 @@ async def _run(
                 "started_at": house.started_at,
             }
         )
+        log.info("Freehold %s listens on %s port %d", __version__, address.host, address.port)
         say(f"Freehold answers at {address.base_url}")
         if model:
-            first_load = asyncio.create_task(_load_first(house, model, say))
+            first_load = asyncio.create_task(
+                _load_first(house, model, Path(model).expanduser().absolute(), say)
+            )
 
     await HouseServer(house, ready).run_until_stopped(listener)
+    log.info("the server has ended")
     if first_load is not None:
         first_load.cancel()
         await asyncio.gather(first_load, return_exceptions=True)
 
 
-async def _load_first(house: House, model: str, say: Callable[[str], None]) -> None:
+async def _load_first(house: House, model: str, path: Path, say: Callable[[str], None]) -> None:
+    """Load the model named at the start; a REF may be the path of a new file too."""
     try:
-        entry = await house.library.resolve(model)
+        if await asyncio.to_thread(path.is_file):
+            entry = await house.library.import_file(str(path))
+        else:
+            entry = await house.library.resolve(model)
         await house.engines.load(entry.ref)
         await house.engines.wait_loaded(entry.ref)
         say(f"{entry.ref} is loaded.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from freehold.chats import schema as chats_schema
@@ -153,6 +154,16 @@ def build_house(
 def open_house(paths: Paths) -> House:
     """Put the real server together."""
     return build_house(paths, make_engine=ProcessEngine)
+
+
+@contextlib.contextmanager
+def open_library(paths: Paths) -> Iterator[Library]:
+    """Yield the library alone, for commands while no server runs. Blocks on the disk."""
+    database = Database.open(paths, SCHEMAS)
+    try:
+        yield Library(database, lambda _event: None)
+    finally:
+        database.close()
 
 
 def _recovered(database: Database) -> AppError | None:
