@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from freehold import cli
+from freehold.client.discovery import ServerAddress
 from freehold.doctor import examination, installation, models, native, server, storage
 from freehold.doctor.check import Check
 from freehold.paths import user_paths
@@ -223,7 +224,7 @@ def test_a_server_that_does_not_answer_is_told_with_its_process() -> None:
         port = silent.getsockname()[1]
         sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         try:
-            address = {"host": "127.0.0.1", "port": port, "pid": sleeper.pid}
+            address = ServerAddress(pid=sleeper.pid, host="127.0.0.1", port=port)
             check = server.check_server(address)
         finally:
             sleeper.kill()
@@ -231,7 +232,7 @@ def test_a_server_that_does_not_answer_is_told_with_its_process() -> None:
     assert not check.ok
     assert f"kill {sleeper.pid}" in check.fix
     assert server.check_server(address).ok  # gone: an old note, nothing to do
-    assert server.check_server({}).ok
+    assert server.check_server(None).ok
 
 
 # --- the command -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
+from freehold.client.discovery import read_address
 from freehold.doctor import installation, models, native, server, storage
 from freehold.doctor.check import Check
 from freehold.doctor.native import NativeState
@@ -19,8 +20,9 @@ from freehold.wire import Settings
 def examine(paths: Paths, state: NativeState) -> list[Check]:
     """Return every check, the fundamental ones first."""
     settings, settings_check = read_settings(paths)
-    server_check = server.check_server(server.read_address(paths))
-    ours = server_check.ok and server_check.detail.startswith("running")
+    address = read_address(paths)
+    server_check = server.check_server(address)
+    ours = address is not None and address.port == settings.port
     return [
         installation.check_python(),
         installation.check_packages(installation.read_pins(), installation.installed_version),

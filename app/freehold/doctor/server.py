@@ -5,43 +5,30 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
-from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
+from freehold.client.discovery import ServerAddress
 from freehold.doctor.check import Check
-from freehold.paths import Paths
 
 ANSWER_WITHIN_S = 3.0
 LOOPBACK = "127.0.0.1"
 
 
-def read_address(paths: Paths) -> Mapping[str, Any]:
-    """Return what a running server wrote about itself; empty if nothing can be read."""
-    try:
-        found = json.loads(paths.address_file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def check_server(address: Mapping[str, Any]) -> Check:
+def check_server(address: ServerAddress | None) -> Check:
     """Return whether the server that wrote `address` answers."""
-    if not address:
+    if address is None:
         return Check("server", True, "not running; it starts with the window", needed=False)
-    host, port = str(address.get("host", LOOPBACK)), int(address.get("port", 0))
-    pid = address.get("pid")
-    if answers(host, port):
-        return Check(
-            "server", True, f"running on http://{host}:{port}, process {pid}", needed=False
-        )
-    if isinstance(pid, int) and psutil.pid_exists(pid):
+    where = f"{address.base_url}, process {address.pid}"
+    if answers(address.base_url):
+        return Check("server", True, f"running on {where}", needed=False)
+    if psutil.pid_exists(address.pid):
         return Check(
             "server",
             False,
-            f"process {pid} is there, but http://{host}:{port} does not answer",
-            f"End it with `kill {pid}` and open Freehold again; nothing stored is lost.",
+            f"{where}: the process is there but does not answer",
+            f"End it with `kill {address.pid}` and open Freehold again; nothing stored is lost.",
         )
     return Check("server", True, "not running; the last one ended unexpectedly", needed=False)
 
@@ -81,9 +68,12 @@ def holder(port: int) -> str | None:
     return None
 
 
-def answers(host: str, port: int) -> bool:
+def answers(base_url: str) -> bool:
     """Return whether a Freehold server answers its health check there."""
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
+    place = urlsplit(base_url)
+    connection = http.client.HTTPConnection(
+        place.hostname or LOOPBACK, place.port, timeout=ANSWER_WITHIN_S
+    )
     try:
         connection.request("GET", "/health")
         answer = connection.getresponse()
