@@ -35,6 +35,7 @@ class BodyView(Stack):
         self._finished = False
         self._frozen_drawn = 0
         self._tail = ""
+        self._uncolored: list[CodeView] = []  # code whose colours are not worked out yet
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(lambda: self.draw())
@@ -70,7 +71,17 @@ class BodyView(Stack):
             self._segmenter.finish()
 
     def step(self) -> bool:
-        """Draw one segment; return whether another one waits."""
+        """Draw one segment or colour some code; return whether more waits."""
+        return self._draw_next() or self._color_some()
+
+    def _color_some(self) -> bool:
+        while self._uncolored:
+            if self._uncolored[0].color_step():
+                return True
+            self._uncolored.pop(0)
+        return False
+
+    def _draw_next(self) -> bool:
         if self._frozen_drawn < self._segmenter.frozen_count:
             index = self._frozen_drawn
             self._frozen_drawn += 1
@@ -117,6 +128,8 @@ class BodyView(Stack):
         for view in self._views[count:]:
             if view is not None:
                 self.drop(view)
+                if view in self._uncolored:
+                    self._uncolored.remove(view)  # type: ignore[arg-type]
         del self._views[count:]
 
     def _draw_segment(self, index: int, segment: Segment) -> None:
@@ -130,6 +143,8 @@ class BodyView(Stack):
                 view = CodeView(self._theme, segment.language, self)
                 self._put(index, view)
             view.show_code(shown, finished=segment.frozen)
+            if view not in self._uncolored:
+                self._uncolored.append(view)
         elif segment.kind is Kind.TABLE:
             if not isinstance(view, MarkdownTable):
                 view = MarkdownTable(self._theme, self)
@@ -160,6 +175,8 @@ class BodyView(Stack):
         self._views[index] = view
         if old is not None:
             self.drop(old)
+            if old in self._uncolored:
+                self._uncolored.remove(old)  # type: ignore[arg-type]
         if view is not None:
             before = sum(1 for other in self._views[:index] if other is not None)
             self.add(view, before)

@@ -123,6 +123,10 @@ class CodeView(QFrame):
             self._highlighter.finish(text)
         self._limit()
 
+    def color_step(self) -> bool:
+        """Colour for a moment; return whether more waits."""
+        return self._highlighter.step()
+
     def draw_again(self) -> None:
         """Draw with the theme's present colours."""
         self._highlighter.draw_again()

@@ -83,7 +83,7 @@ class Composer(QWidget):
         inner = QHBoxLayout(self._frame)
         inner.setContentsMargins(14, 8, 8, 8)
         inner.setSpacing(8)
-        inner.addWidget(self.box, 1)
+        inner.addWidget(self.box, 1, Qt.AlignmentFlag.AlignVCenter)
         inner.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 10)

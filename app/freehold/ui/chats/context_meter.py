@@ -37,7 +37,7 @@ class ContextMeter(QWidget):
         self._used, self._total = used, total
         self.setToolTip(self.text)
         self.setAccessibleName(self.text)
-        self.setVisible(bool(used or total))
+        self.setVisible(bool(used))
         self.updateGeometry()
         self.update()
 

@@ -106,7 +106,7 @@ class Footer(QWidget):
         self._version = text_label("", "small", parent=self)
         self.stats = ElidedLabel("", "small", parent=self)
         row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        row.setContentsMargins(-6 if role == "assistant" else 0, 0, 0, 0)  # icons align with text
         row.setSpacing(2)
         for button in buttons:
             button.setIconSize(QSize(16, 16))
@@ -118,6 +118,7 @@ class Footer(QWidget):
         row.addWidget(self.next_button)
         row.addSpacing(10)
         row.addWidget(self.stats, 1)
+        self.stats.setVisible(role == "assistant")
         self.show_versions((), "")
 
     @property

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token, _TokenType
 from pygments.util import ClassNotFound
-from PySide6.QtCore import QTimer
 from PySide6.QtGui import QSyntaxHighlighter, QTextCharFormat, QTextDocument
 
 from freehold.ui.theme import Theme
 
-SLICE_S: Final = 0.008
+SLICE_S: Final = 0.003
 LARGEST_CHARS: Final = 200_000  # beyond this, colours cost more than they tell
 TAIL_CHARS: Final = 4_000  # how much of a growing text is read again at most
 _PLAIN: Final = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console-output"})
@@ -58,6 +58,7 @@ def find_lexer(language: str) -> Lexer | None:
         return None
 
 
+@lru_cache(maxsize=512)
 def role_of(kind: _TokenType) -> str | None:
     """Return the colour of a token, None for the colour of text."""
     for parent, role in _ROLES:
@@ -67,7 +68,10 @@ def role_of(kind: _TokenType) -> str | None:
 
 
 class CodeHighlighter(QSyntaxHighlighter):
-    """Colours one code block's document; `follow` after text was added, `finish` at its end."""
+    """Colours one code block's document.
+
+    `follow` after text was added, `finish` at its end; then `step` until it returns False.
+    """
 
     def __init__(self, document: QTextDocument, theme: Theme, language: str) -> None:
         super().__init__(document)
@@ -77,9 +81,6 @@ class CodeHighlighter(QSyntaxHighlighter):
         self._formats: dict[str, QTextCharFormat] = {}
         self._checkpoint = (0, 0)  # character, line
         self._job: Iterator[None] | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._step)
 
     @property
     def is_busy(self) -> bool:
@@ -95,12 +96,23 @@ class CodeHighlighter(QSyntaxHighlighter):
             character = text.rfind("\n", 0, len(text) - TAIL_CHARS // 2) + 1
             line = text.count("\n", 0, character)
             self._checkpoint = (character, line)
-        self._start(text, character, line, moving=True)
+        self._job = self._read(text, character, line, moving=True)
 
     def finish(self, text: str) -> None:
         """Colour a complete text."""
         if self._lexer is not None and len(text) <= LARGEST_CHARS:
-            self._start(text, 0, 0, moving=False)
+            self._job = self._read(text, 0, 0, moving=False)
+
+    def step(self, budget_s: float = SLICE_S) -> bool:
+        """Colour for a moment; return whether more waits."""
+        if self._job is None:
+            return False
+        until = time.perf_counter() + budget_s
+        for _ in self._job:
+            if time.perf_counter() > until:
+                return True
+        self._job = None
+        return False
 
     def draw_again(self) -> None:
         """Use the theme's present colours."""
@@ -122,22 +134,6 @@ class CodeHighlighter(QSyntaxHighlighter):
             form.setForeground(self._theme.color(role))
             form.setFontItalic(role == "code-comment")
         return form
-
-    def _start(self, text: str, character: int, line: int, *, moving: bool) -> None:
-        self._job = self._read(text, character, line, moving=moving)
-        self._step()
-
-    def _step(self) -> None:
-        if self._job is None:
-            self._timer.stop()
-            return
-        until = time.perf_counter() + SLICE_S
-        for _ in self._job:
-            if time.perf_counter() > until:
-                self._timer.start()
-                return
-        self._job = None
-        self._timer.stop()
 
     def _read(self, text: str, character: int, line: int, *, moving: bool) -> Iterator[None]:
         """Read tokens behind a place, line by line, and colour the lines that changed."""

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextDocument,
     QTextFormat,
+    QTextFrameFormat,
     QTextLength,
     QTextTable,
 )
@@ -32,8 +33,10 @@ DIALECT: Final = QTextDocument.MarkdownFeature(
     | QTextDocument.MarkdownFeature.MarkdownDialectGitHub.value
 )
 SCHEMES: Final = frozenset({"http", "https", "mailto"})
-LINE_PERCENT: Final = 128
+LINE_SPARE: Final = 4  # pixels between lines
+INDENT: Final = 24
 HEADING_SCALE: Final = {1: 1.45, 2: 1.25, 3: 1.1}
+_DISTANCE: Final = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
 _IMAGE_NOTE: Final = "[image: {} – not loaded]"
 
 
@@ -66,6 +69,7 @@ def markdown_document(text: str, theme: Theme, parent: QObject | None = None) ->
     document = SafeDocument(parent)
     document.setUndoRedoEnabled(False)
     document.setDocumentMargin(0)
+    document.setIndentWidth(INDENT)
     document.setDefaultFont(theme.font())
     # NUL and object-replacement characters have a meaning of their own inside Qt's documents.
     document.setMarkdown(text.replace("\0", "\ufffd").replace("\ufffc", "\ufffd"), DIALECT)
@@ -116,11 +120,13 @@ class _Cleaner:
             form.setBackground(QBrush(self._theme.color("surface-sunken")))
             form.setTopMargin(0)
             form.setBottomMargin(0)
-            form.setLineHeight(120, 1)
+            form.setLineHeight(2, _DISTANCE)
         else:
-            form.setLineHeight(LINE_PERCENT, 1)
+            # A proportional height would push text below its list number.
+            form.setLineHeight(LINE_SPARE, _DISTANCE)
             in_list = block.textList() is not None
-            form.setTopMargin(0 if first else 14 if level else 2 if in_list else 4)
+            top = 8 if first and level else 0 if first else 14 if level else 2 if in_list else 4
+            form.setTopMargin(top)
             form.setBottomMargin(4 if level else 2 if in_list else 6)
             if quote:
                 form.setLeftMargin(18 * quote)
@@ -139,7 +145,9 @@ class _Cleaner:
         form = QTextCharFormat()
         level = block.blockFormat().headingLevel()
         if level:
-            form.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)
+            # Qt's own steps for headings win over a size, so they go.
+            form = QTextCharFormat(given)
+            form.clearProperty(QTextFormat.Property.FontSizeAdjustment)
             form.setFontPointSize(self._points * HEADING_SCALE.get(level, 1.0))
             form.setFontWeight(QFont.Weight.DemiBold)
         if given.fontFixedPitch():
@@ -157,7 +165,10 @@ class _Cleaner:
                 return
         if form.propertyCount():
             self._select(position, length)
-            self._cursor.mergeCharFormat(form)
+            if level:
+                self._cursor.setCharFormat(form)
+            else:
+                self._cursor.mergeCharFormat(form)
 
     def _unlink(self, position: int, length: int, given: QTextCharFormat) -> None:
         plain = QTextCharFormat()
@@ -184,6 +195,7 @@ class _Cleaner:
         form = table.format()
         form.setBorder(1)
         form.setBorderBrush(QBrush(self._theme.color("border")))
+        form.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
         form.setBorderCollapse(True)
         form.setCellPadding(6)
         form.setTopMargin(4)

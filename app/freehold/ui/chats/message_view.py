@@ -6,8 +6,8 @@ import datetime
 import json
 from typing import Final
 
-from PySide6.QtCore import QMargins, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent
+from PySide6.QtCore import QMargins, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from freehold.ui.chats.body_view import BodyView
@@ -34,12 +34,13 @@ VIEW_GAP: Final = 6
 class MessageView(Stack):
     """A message.
 
-    Signals: regenerate_asked(id), version_asked(id), edit_saved(id, text).
+    Signals: regenerate_asked(id), version_asked(id), edit_saved(id, text); edit_begun.
     """
 
     regenerate_asked = Signal(str)
     version_asked = Signal(str)
     edit_saved = Signal(str, str)
+    edit_begun = Signal()
 
     def __init__(self, theme: Theme, message: Message, author: str, parent: QWidget) -> None:
         super().__init__(parent, gap=VIEW_GAP, margins=QMargins(0, 10, 0, 10))
@@ -56,7 +57,9 @@ class MessageView(Stack):
         row.addWidget(self._time)
         row.addStretch()
         self.add(head)
-        self.footer = Footer(theme, message.role, self)
+        self.footer = Footer(theme, message.role, head if message.role == "user" else self)
+        if message.role == "user":
+            row.addWidget(self.footer)
         self.footer.copy_asked.connect(self.copy)
         self.footer.raw_asked.connect(self.show_raw)
         self.footer.version_asked.connect(self.version_asked)
@@ -97,7 +100,6 @@ class UserMessage(MessageView):
         self._more.clicked.connect(self._toggle)
         self.bubble.add(self._more)
         self.add(self.bubble)
-        self.add(self.footer)
         self.editor: EditBox | None = None
         self.footer.edit_asked.connect(self.edit)
         self.show_message(message)
@@ -127,8 +129,9 @@ class UserMessage(MessageView):
         self.add(self.editor, self.parts.index(self.bubble))
         self.editor.show()
         self.show_part(self.bubble, False)
-        self.show_part(self.footer, False)
+        self.footer.setEnabled(False)
         self.editor.box.setFocus()
+        self.edit_begun.emit()
 
     def end_edit(self) -> None:
         """Leave the editor without saving."""
@@ -136,7 +139,7 @@ class UserMessage(MessageView):
             self.drop(self.editor)
             self.editor = None
         self.show_part(self.bubble, True)
-        self.show_part(self.footer, True)
+        self.footer.setEnabled(True)
 
     def draw_again(self) -> None:
         self.text.draw_again()
@@ -160,6 +163,7 @@ class EditBox(Stack):
         self.box = GrowingEdit(self, most_lines=16)
         self.box.setAccessibleName("Edit your message")
         self.box.setPlainText(text)
+        self.box.moveCursor(QTextCursor.MoveOperation.End)
         self.add(self.box)
         row = QWidget(self)
         buttons = QHBoxLayout(row)
@@ -315,6 +319,10 @@ class ToolCard(QFrame):
         if self._code is None:
             self._code = CodeView(self._theme, "json", self)
             self._code.show_code(self._raw[:LARGEST_CHARS], finished=True)
+            self._colors = QTimer(self._code)
+            self._colors.setInterval(0)
+            self._colors.timeout.connect(self._color)
+            self._colors.start()
             self._column.addWidget(self._code)
             self._code.hide()
         self._code.setVisible(self._code.isHidden())
@@ -322,6 +330,10 @@ class ToolCard(QFrame):
         parent = self.parentWidget()
         if isinstance(parent, Stack):
             parent.changed()
+
+    def _color(self) -> None:
+        if self._code is None or not self._code.color_step():
+            self._colors.stop()
 
     def _name(self) -> None:
         shown = self._code is not None and not self._code.isHidden()

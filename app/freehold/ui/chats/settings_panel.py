@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QPlainTextEdit,
     QScrollArea,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -65,14 +64,9 @@ def changed_only(values: dict[str, float]) -> dict[str, Any]:
     return found
 
 
-class _Whole(QSpinBox):
+class _Figure(QDoubleSpinBox):
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()  # scrolling the panel must not change figures
-
-
-class _Fraction(QDoubleSpinBox):
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
 
 
 class SettingsPanel(QFrame):
@@ -117,7 +111,7 @@ class SettingsPanel(QFrame):
         column.addWidget(self.prompt)
         column.addSpacing(12)
         column.addWidget(text_label("Sampling", "strong"))
-        self.knobs: dict[str, QSpinBox | QDoubleSpinBox] = {}
+        self.knobs: dict[str, QDoubleSpinBox] = {}
         for knob in KNOBS:
             column.addSpacing(4)
             column.addLayout(self._row(knob))
@@ -146,20 +140,13 @@ class SettingsPanel(QFrame):
             for knob in KNOBS:
                 value = chat.sampling.get(knob.key)
                 number = value if isinstance(value, int | float) else knob.default
-                self._set(knob, number)
+                self.knobs[knob.key].setValue(number)
         self._filling = False
 
     def reset(self) -> None:
         """Go back to the defaults."""
         for knob in KNOBS:
-            self._set(knob, knob.default)
-
-    def _set(self, knob: Knob, value: float) -> None:
-        box = self.knobs[knob.key]
-        if isinstance(box, QSpinBox):
-            box.setValue(int(value))
-        else:
-            box.setValue(value)
+            self.knobs[knob.key].setValue(knob.default)
 
     def save_now(self) -> None:
         """Tell what changed without waiting for the pause."""
@@ -170,22 +157,15 @@ class SettingsPanel(QFrame):
         if "sampling" in dirty:
             ours = {knob.key for knob in KNOBS}
             others = {key: value for key, value in self._sampling.items() if key not in ours}
-            values = {key: float(box.value()) for key, box in self.knobs.items()}
+            values = {key: box.value() for key, box in self.knobs.items()}
             self.sampling_changed.emit(others | changed_only(values))
 
     def _row(self, knob: Knob) -> QHBoxLayout:
-        box: QSpinBox | QDoubleSpinBox
-        if knob.decimals:
-            box = _Fraction()
-            box.setDecimals(knob.decimals)
-            box.setRange(knob.low, knob.high)
-            box.setSingleStep(knob.step)
-            box.setValue(knob.default)
-        else:
-            box = _Whole()
-            box.setRange(int(knob.low), int(knob.high))
-            box.setSingleStep(int(knob.step))
-            box.setValue(int(knob.default))
+        box = _Figure()
+        box.setDecimals(knob.decimals)
+        box.setRange(knob.low, knob.high)
+        box.setSingleStep(knob.step)
+        box.setValue(knob.default)
         if knob.unset:
             box.setSpecialValueText(knob.unset)
         box.setButtonSymbols(box.ButtonSymbols.NoButtons)

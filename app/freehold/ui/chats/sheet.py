@@ -23,7 +23,7 @@ QTableView[grid="true"] QHeaderView::section {
 QTableView[grid="true"] QTableCornerButton::section { background: ${surface-sunken}; border: none; }
 QWidget[bubble="true"] { background: ${user-bubble}; border-radius: ${radius-large}; }
 QWidget[thinking="true"] { border: none; border-left: 3px solid ${border}; }
-QToolButton[fold="true"] { color: ${text-muted}; padding: 4px 8px; font-size: ${font-small}; }
+QToolButton[fold="true"] { color: ${text-muted}; padding: 4px 8px 4px 0; font-size: ${font-small}; }
 QToolButton[fold="true"]:checked { background: transparent; color: ${text-muted}; }
 QToolButton[fold="true"]:hover { background: ${hover}; color: ${text}; }
 QToolButton[expand="true"] {
@@ -54,6 +54,12 @@ QFrame#undoStrip {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }
 QFrame#modelMenu {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }
+QFrame#settingsPanel QDoubleSpinBox {
+    background: ${surface}; color: ${text}; border: 1px solid ${border-strong};
+    border-radius: ${radius-small}; padding: 4px 8px; min-height: 22px; }
+QFrame#settingsPanel QDoubleSpinBox QLineEdit, QFrame#settingsPanel QDoubleSpinBox QLineEdit:focus {
+    background: transparent; border: none; padding: 0; min-height: 0; }
+QFrame#settingsPanel QDoubleSpinBox:focus { border: 2px solid ${focus}; padding: 3px 7px; }
 QFrame[modelRow="true"] { border: none; border-radius: ${radius-small}; background: transparent; }
 QFrame[modelRow="true"][hovered="true"], QFrame[modelRow="true"]:focus { background: ${hover}; }
 QPushButton#modelButton { padding: 5px 12px; min-height: 22px; }

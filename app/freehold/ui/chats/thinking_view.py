@@ -101,6 +101,6 @@ class _LeftAligned(QWidget):
     def __init__(self, button: QToolButton, parent: QWidget) -> None:
         super().__init__(parent)
         row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        row.setContentsMargins(-5, 0, 0, 0)
         row.addWidget(button)
         row.addStretch()

@@ -88,6 +88,7 @@ class Transcript(QScrollArea):
         self._placing = False
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # keeps the middle
         self.setAccessibleName("Messages")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.column = Column()
@@ -141,6 +142,13 @@ class Transcript(QScrollArea):
             self._start(len(self._conversation.messages))
         self._stick = True
         self.place_column()
+
+    def bring_into_view(self, view: MessageView) -> None:
+        """Scroll until a message is seen, and stay with it."""
+        self._stick = False
+        self.place_column()
+        self.ensureWidgetVisible(view, 0, 24)
+        self._show_jump()
 
     def _on_opened(self) -> None:
         self._stick = True
@@ -266,6 +274,7 @@ class Transcript(QScrollArea):
         view.regenerate_asked.connect(self._conversation.regenerate)
         view.version_asked.connect(self._conversation.select)
         view.edit_saved.connect(self.edit_saved)
+        view.edit_begun.connect(lambda: self.bring_into_view(view))
         return view
 
     def _author(self, message: Message) -> str:
