@@ -132,7 +132,7 @@ def test_a_stopped_child_is_replaced(benign: FormatHelper) -> None:
     benign.warm()
     assert benign.pid is not None
     os.kill(benign.pid, signal.SIGSTOP)
-    with pytest.raises(AppError, match="longer than 2.0 s"):
+    with pytest.raises(AppError, match=r"longer than 2\.0 s"):
         benign.apply(HELLO)
     assert "hello" in benign.apply(HELLO).prompt
 

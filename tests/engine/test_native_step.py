@@ -175,17 +175,33 @@ def test_a_bad_grammar_is_an_error(loaded: Loaded, grammar: str) -> None:
     assert raised.value.code == "invalid_grammar"
 
 
-def test_a_grammar_without_a_way_on_ends_the_sequence_only(loaded: Loaded) -> None:
-    """No token of the vocabulary writes a control character that the tokenizer does not have."""
-    stuck = TokenSampler(
-        loaded.model, loaded.chain(), GrammarConstraint(grammar=r'root ::= "ab" [\U0010FFFE] "c"')
-    )
-    text, dead_end = loaded.write(stuck)
-    if not dead_end:  # a byte vocabulary can write anything
-        assert text.startswith("ab")
-    stuck.close()
+@pytest.mark.parametrize("greedy", [True, False])
+def test_a_grammar_without_a_way_on_ends_the_sequence_only(loaded: Loaded, greedy: bool) -> None:
+    """The grammar wants a token that the vocabulary does not have."""
+    constraint = GrammarConstraint(grammar='root ::= "ab" <[9999999]> "c"')
+    stuck = TokenSampler(loaded.model, loaded.chain(greedy=greedy), constraint)
+    assert loaded.write(stuck) == ("ab", True)
+    tokens = loaded.tokenize("two words")[:2]
+    loaded.reset()
+    loaded.decode([(token, 0, sequence) for sequence, token in enumerate(tokens)])
     with TokenSampler(loaded.model, loaded.chain()) as free:
-        assert loaded.write(free, 3)[1] is False
+        still_stuck, goes_on = SampleStep(loaded.context, 2).run([stuck, free], [0, 1])
+    assert still_stuck.dead_end
+    assert not goes_on.dead_end
+    stuck.close()
+
+
+def test_a_lazy_grammar_that_does_not_fit_sets_the_answer_free(loaded: Loaded) -> None:
+    word = loaded.tokenize("<|tool_call_begin|>")[0]
+    constraint = GrammarConstraint(
+        grammar='root ::= "something else"',
+        lazy=True,
+        triggers=(GrammarTrigger(kind="word", value="tool_call"),),
+    )
+    with TokenSampler(loaded.model, _forced_chain(word), constraint) as sampler:
+        text, dead_end = loaded.write(sampler, 4)
+    assert text == "<|tool_call_begin|>" * 4
+    assert not dead_end
 
 
 def test_a_lazy_grammar_waits_for_its_word(loaded: Loaded) -> None:

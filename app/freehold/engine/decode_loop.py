@@ -7,17 +7,20 @@ import os
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from freehold.engine.emitter import Emitter
 from freehold.engine.job import Ended, Job, Progress, TokenOut, wire_error
 from freehold.engine.llama_context import ABORTED, NO_ROOM, NativeContext
+from freehold.engine.llama_embeddings import NativeEmbedder
 from freehold.engine.native_step import LogprobReader, SampleStep
 from freehold.engine.preparation import STACK_BYTES, EmbedJob, Prepared
-from freehold.engine.protocol import Failed
+from freehold.engine.protocol import Embedded, Failed
 from freehold.engine.requests import TokenLogprob
 from freehold.engine.scheduler import Limits, Scheduler, Step
 from freehold.engine.sequences import FinishReason, Sequence
+from freehold.engine.thread_tuner import ThreadTuner
 from freehold.errors import AppError, internal
 
 log = logging.getLogger(__name__)
@@ -26,11 +29,12 @@ PREFILL_STEP_S: Final = 0.25  # a step of prompt tokens alone aims to be no long
 WORTH_INTERRUPTING: Final = 64  # prompt tokens in a step below which a cancel just waits for it
 
 
-class Embedder:
-    """What computes embeddings on the decode thread."""
+@dataclass(slots=True)
+class EmbedWork:
+    """An embed request and the vectors computed so far."""
 
-    def embed(self, job: EmbedJob) -> None:
-        raise NotImplementedError
+    job: EmbedJob
+    vectors: list[bytes] = field(default_factory=list)
 
 
 class DecodeLoop:
@@ -39,12 +43,17 @@ class DecodeLoop:
     def __init__(
         self,
         context: NativeContext,
+        embedder: NativeEmbedder,
         model_handle: int,
         parallel: int,
         emitter: Emitter,
+        tuner: ThreadTuner | None,
     ) -> None:
         self._context = context
+        self._embedder = embedder
         self._emitter = emitter
+        self._tuner = tuner
+        self._embedding: deque[EmbedWork] = deque()
         self.scheduler = Scheduler(
             Limits(
                 cells=context.cells,
@@ -86,7 +95,7 @@ class DecodeLoop:
         step = self._in_flight
         if step is None:
             return
-        mine = sum(chunk.count for chunk in step.prefill if chunk.sequence.id == request_id)
+        mine = sum(c.end - c.start for c in step.prefill if c.sequence.id == request_id)
         # Breaking off costs the others their part of the step, so only the main one may.
         if mine >= WORTH_INTERRUPTING and mine * 2 >= step.token_count:
             self._context.interrupt()
@@ -97,7 +106,7 @@ class DecodeLoop:
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._jobs or self._inbox)
+        return bool(self._jobs or self._inbox or self._embedding)
 
     # --- the thread
 
@@ -106,9 +115,11 @@ class DecodeLoop:
             while True:
                 if self._inbox:
                     self._take_inbox()
+                if self._embedding:
+                    self._embed_group()
                 if self.scheduler.has_work:
                     self._step()
-                else:
+                elif not self._embedding:
                     self._wake.wait()
                     self._wake.clear()
         except Exception:
@@ -125,7 +136,7 @@ class DecodeLoop:
                 self._jobs[item.id] = item
                 self.scheduler.add(item.sequence)
             elif isinstance(item, EmbedJob):
-                self._embed(item)
+                self._embedding.append(EmbedWork(item))
             else:
                 job = self._jobs.get(item[0])
                 if job is not None:
@@ -144,11 +155,18 @@ class DecodeLoop:
             return
         if step.prefill:
             self._note_start(step, began)
+        tuner = self._tuner
+        count = step.token_count
+        if tuner is not None:
+            self._context.set_threads(tuner.choose(count))
         self._in_flight = step
+        computing = time.monotonic()
         try:
             status, indices = self._context.run(step)
         finally:
             self._in_flight = None
+        if tuner is not None:
+            tuner.note(count, time.monotonic() - computing)
         if status != 0:
             self._recover(step, status)
             return
@@ -214,8 +232,8 @@ class DecodeLoop:
         scheduler = self.scheduler
         for sequence in step.decode:
             scheduler.rewind(sequence, sequence.computed)
-        for sequence, start, count in step.prefill:
-            reached = min(self._context.computed(sequence.slot), start + count)
+        for sequence, start, end in step.prefill:
+            reached = min(self._context.computed(sequence.slot), end)
             scheduler.rewind(sequence, max(reached, 0) if status == ABORTED else start)
         if status == ABORTED or (status == NO_ROOM and scheduler.make_way()):
             return
@@ -256,13 +274,33 @@ class DecodeLoop:
             self._prefill_tokens_per_s = count / seconds
         for chunk in step.prefill:
             job = self._jobs[chunk.sequence.id]
-            self._hand_over_progress(job, chunk.start + chunk.count)
+            self._hand_over_progress(job, chunk.end)
 
     def _hand_over_progress(self, job: Job, done: int) -> None:
         if job.first_token_s is None:
             self._emitter.handover.append(Progress(job, done))
             self._emitter.wake()
 
-    def _embed(self, job: EmbedJob) -> None:
-        error = AppError("not_supported", "Embeddings are not there yet.", "")
-        self._emitter.send(Failed(id=job.id, error=wire_error(error)))
+    # --- embeddings
+
+    def _embed_group(self) -> None:
+        """Compute one batch of the first embed request; requests that generate go on between."""
+        work = self._embedding[0]
+        inputs = work.job.inputs
+        try:
+            if not work.vectors:
+                self._embedder.check(inputs)
+            start = len(work.vectors)
+            end = self._embedder.next_group(inputs, start)
+            work.vectors += self._embedder.embed(inputs[start:end])
+        except AppError as error:
+            self._embedding.popleft()
+            self._emitter.send(Failed(id=work.job.id, error=wire_error(error)))
+            return
+        if len(work.vectors) == len(inputs):
+            self._embedding.popleft()
+            count = sum(map(len, inputs))
+            self.prompt_tokens += count
+            self._emitter.send(
+                Embedded(id=work.job.id, vectors=tuple(work.vectors), prompt_tokens=count)
+            )

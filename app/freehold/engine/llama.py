@@ -99,6 +99,16 @@ class NativeModel:
         )
 
     @property
+    def can_generate(self) -> bool:
+        """Return whether it continues text: not an encoder, not diffusion, not bidirectional."""
+        return bool(
+            native.llama_model_has_decoder(self.handle)
+            and not native.llama_model_has_encoder(self.handle)
+            and not native.llama_model_is_diffusion(self.handle)
+            and self.metadata(f"{self.architecture}.attention.causal") != "false"
+        )
+
+    @property
     def embedding_size(self) -> int:
         return int(native.llama_model_n_embd(self.handle))
 

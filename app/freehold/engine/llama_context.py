@@ -37,7 +37,7 @@ class NativeContext:
 
         Raises: AppError `does_not_fit`, `invalid_request`.
         """
-        self._flag = ctypes.create_string_buffer(b"\0", 2)
+        self._flag = (ctypes.c_uint8 * 2)()
         # ggml asks "abort?" between graph nodes, far too often for Python. strlen of the flag is
         # 1 when its first byte is set and 0 when not: a C function that does just what is wanted.
         self._ask_flag = ctypes.cast(ctypes.CDLL(None).strlen, native.ggml_abort_callback)
@@ -62,6 +62,7 @@ class NativeContext:
         self.batch_tokens: int = native.llama_n_batch(self._handle)
         self.micro_batch_tokens: int = native.llama_n_ubatch(self._handle)
         self._memory: Any = native.llama_get_memory(self._handle)
+        self.threads: int = native.llama_n_threads(self._handle)
         self._make_batch(self.batch_tokens)
         self.can_trim = not model.is_stateful and self._probe_trim(model)
 
@@ -95,19 +96,26 @@ class NativeContext:
             outputs[row] = 1
             row += 1
         indices = list(range(row))
-        for sequence, start, count in step.prefill:
-            end = row + count
-            tokens[row:end] = sequence.tokens[start : start + count]
-            positions[row:end] = list(range(start, start + count))
-            slots[row:end] = [sequence.slot] * count
+        for sequence, start, end in step.prefill:
+            count = end - start
+            past = row + count
+            tokens[row:past] = sequence.tokens[start:end]
+            positions[row:past] = list(range(start, end))
+            slots[row:past] = [sequence.slot] * count
             ctypes.memset(ctypes.addressof(outputs) + row, 0, count)
-            row = end
-            if start + count == len(sequence.tokens):
+            row = past
+            if end == len(sequence.tokens):
                 outputs[row - 1] = 1
                 indices.append(row - 1)
         self._batch.n_tokens = row
         self._flag[0] = 0
         return native.llama_decode(self._handle, self._batch), indices
+
+    def set_threads(self, count: int) -> None:
+        """Use `count` CPU threads from the next step on."""
+        if count != self.threads:
+            self.threads = count
+            native.llama_set_n_threads(self._handle, count, count)
 
     def interrupt(self) -> None:
         """Break off the step that is being computed (on the CPU; a GPU finishes it)."""
@@ -119,8 +127,8 @@ class NativeContext:
         Raises: AppError `internal` if llama.cpp refuses what the load-time probe allowed.
         """
         if change.kind == "share":
-            native.llama_memory_seq_cp(self._memory, change.source, change.slot, 0, change.count)
-        elif not native.llama_memory_seq_rm(self._memory, change.slot, change.count, -1):
+            native.llama_memory_seq_cp(self._memory, change.source, change.slot, 0, change.length)
+        elif not native.llama_memory_seq_rm(self._memory, change.slot, change.length, -1):
             raise AppError("internal", "llama.cpp refused to give back a part of its KV cache.")
 
     def computed(self, slot: int) -> int:
@@ -134,10 +142,10 @@ class NativeContext:
     # --- making
 
     def _make_batch(self, capacity: int) -> None:
-        self._tokens = (ctypes.c_int32 * capacity)()
-        self._positions = (ctypes.c_int32 * capacity)()
-        self._slots = (ctypes.c_int32 * capacity)()
-        self._wanted = (ctypes.c_int8 * capacity)()
+        self._tokens: Any = (ctypes.c_int32 * capacity)()
+        self._positions: Any = (ctypes.c_int32 * capacity)()
+        self._slots: Any = (ctypes.c_int32 * capacity)()
+        self._wanted: Any = (ctypes.c_int8 * capacity)()
         counts = (ctypes.c_int32 * capacity)(*([1] * capacity))
         first = ctypes.addressof(self._slots)
         pointer = ctypes.POINTER(ctypes.c_int32)

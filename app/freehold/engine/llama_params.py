@@ -49,7 +49,7 @@ class Device(NamedTuple):
 
 
 class _Override(ctypes.Structure):
-    _fields_ = [("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p)]  # noqa: RUF012
+    _fields_ = [("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p)]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A look at a model file before any other program opens it; the server does it, without llama.cpp."""
+"""A look at a model file before llama.cpp opens it, from the server's side."""
 
 from __future__ import annotations
 

@@ -224,6 +224,11 @@ class ProcessEngine:
                 waiters, self._stats_waiters = self._stats_waiters, []
                 for waiter in waiters:
                     _resolve(waiter, message)
+            case _:
+                self._receive_loading(message)
+
+    def _receive_loading(self, message: Hello | LoadProgress | Loaded | LoadFailed) -> None:
+        match message:
             case LoadProgress():
                 if self._on_progress is not None:
                     self._on_progress(message.fraction)

@@ -41,22 +41,22 @@ class Limits:
 class MemoryOp(NamedTuple):
     """A change to llama.cpp's memory before a step, in order.
 
-    trim: keep the first `count` positions of `slot`. share: give `slot` the first `count`
+    trim: keep the first `length` positions of `slot`. share: give `slot` the first `length`
     positions of `source`.
     """
 
     kind: Literal["trim", "share"]
     slot: int
-    count: int
+    length: int
     source: int = -1
 
 
 class Chunk(NamedTuple):
-    """Tokens [start, start + count) of a prompt, computed in this step."""
+    """Tokens [start, end) of a prompt, computed in this step."""
 
     sequence: Sequence
     start: int
-    count: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Step:
     @property
     def token_count(self) -> int:
         """Return the tokens in the batch."""
-        return len(self.decode) + sum(chunk.count for chunk in self.prefill)
+        return len(self.decode) + sum(chunk.end - chunk.start for chunk in self.prefill)
 
 
 class Scheduler:
@@ -179,9 +179,9 @@ class Scheduler:
             served[sequence.priority_key] += 1
         if step.prefill:
             ready = list(ready)
-            for sequence, _, count in step.prefill:
-                sequence.computed += count
-                served[sequence.priority_key] += count
+            for sequence, start, end in step.prefill:
+                sequence.computed = end
+                served[sequence.priority_key] += end - start
                 if not sequence.uncomputed:
                     sequence.phase = Phase.DECODE
                     self._filling.remove(sequence)
@@ -361,7 +361,7 @@ class Scheduler:
             if not count:
                 break
             self.cells.append(sequence.slot, count)
-            chunks.append(Chunk(sequence, sequence.computed, count))
+            chunks.append(Chunk(sequence, sequence.computed, sequence.computed + count))
             left -= count
         return chunks
 

@@ -41,21 +41,16 @@ class WorkerPipes:
         """Take over the pipes of a process just started."""
         loop = asyncio.get_running_loop()
         self._heard_s = loop.time()
-        frames, log_lines, sink = (
-            _Reader(self._take_bytes, self._lost),
-            _Reader(self._take_log, self._log_ended.set),
-            asyncio.BaseProtocol(),
+        frames = _Reader(self._take_bytes, self._lost)
+        words = _Reader(self._take_log, self._log_ended.set)
+        for protocol, stream in ((frames, process.stdout), (words, process.stderr)):
+            reading, _ = await loop.connect_read_pipe(_giver(protocol), cast(IO[bytes], stream))
+            self._transports.append(reading)
+        writing, _ = await loop.connect_write_pipe(
+            asyncio.BaseProtocol, cast(IO[bytes], process.stdin)
         )
-        for protocol, stream in ((frames, process.stdout), (log_lines, process.stderr)):
-            assert stream is not None
-            transport, _ = await loop.connect_read_pipe(
-                lambda protocol=protocol: protocol,  # type: ignore[misc]
-                stream,
-            )
-            self._transports.append(transport)
-        transport, _ = await loop.connect_write_pipe(lambda: sink, cast(IO[bytes], process.stdin))
-        self._input = transport
-        self._transports.append(transport)
+        self._input = writing
+        self._transports.append(writing)
 
     def write(self, frame: bytes) -> None:
         """Queue a frame; the transport keeps what the pipe does not take yet."""
@@ -126,3 +121,7 @@ class _Reader(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended()
+
+
+def _giver(protocol: _Reader) -> Callable[[], _Reader]:
+    return lambda: protocol
