@@ -73,16 +73,7 @@ struct fh_sampler {
 
     std::vector<llama_token_data> candidates;
 
-    bool grammar_applies() const {
-        if (!grammar || lazy_words) {
-            return false;
-        }
-        if (!thinking) {
-            return true;
-        }
-        const auto state = common_reasoning_budget_get_state(thinking.get());
-        return state == REASONING_BUDGET_IDLE || state == REASONING_BUDGET_DONE;
-    }
+    bool grammar_applies() const { return grammar && !lazy_words && outside_thought(); }
 
     bool outside_thought() const {
         if (!thinking) {
@@ -106,28 +97,32 @@ struct fh_sampler {
         llama_sampler_accept(grammar.get(), token);
     }
 
+    // Feeds a lazy or strict grammar. What follows a trigger in the same token need not fit a lazy
+    // one; then the answer goes on free.
+    void feed_or_free(llama_token token) {
+        try {
+            feed_grammar(token);
+        } catch (const std::exception &) {
+            if (!lazy) {
+                throw;
+            }
+            grammar.reset();
+        }
+    }
+
     void accept(llama_token token) {
         const bool feeds = grammar && outside_thought();
         if (thinking) {
             llama_sampler_accept(thinking.get(), token);
-            const bool done = common_reasoning_budget_get_state(thinking.get()) == REASONING_BUDGET_DONE;
             const auto * end = common_reasoning_budget_get_end_match(thinking.get());
-            if (grammar && !feeds && done && end != nullptr && lazy_words) {
-                for (llama_token end_token : *end) {  // an end tag may itself hold a trigger
-                    feed_grammar(end_token);
+            if (lazy && !feeds && outside_thought() && end != nullptr) {
+                for (size_t at = 0; grammar && at < end->size(); at++) {  // an end tag may hold a trigger
+                    feed_or_free((*end)[at]);
                 }
             }
         }
         if (feeds) {
-            try {
-                feed_grammar(token);
-            } catch (const std::exception &) {
-                // What follows a trigger in the same token need not fit; the answer goes on free.
-                if (!lazy) {
-                    throw;
-                }
-                grammar.reset();
-            }
+            feed_or_free(token);
         }
         llama_sampler_accept(chain.get(), token);
     }
