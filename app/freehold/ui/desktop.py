@@ -88,6 +88,7 @@ class Desktop(QObject):
         )
         self.tray = Tray(self.session, self.models, self.theme, self)
         self._connect_signals()
+        self.window.restore()
 
     # --- coming --------------------------------------------------------------------------
 
@@ -102,6 +103,7 @@ class Desktop(QObject):
         """Do what a launch asks, the first or a later one."""
         if not launch.hidden:
             self.window.bring_up()
+            self._on_page_shown(self.window.page_key)
         if launch.new_chat:
             self.new_chat()
         if launch.model_path:
@@ -230,6 +232,7 @@ class Desktop(QObject):
         window.new_chat_requested.connect(self.new_chat)
         window.search_requested.connect(lambda: self._chats().focus_search())
         window.close_requested.connect(self.close_window)
+        window.page_shown.connect(self._on_page_shown)
         tray.open_requested.connect(window.bring_up)
         tray.new_chat_requested.connect(self.new_chat)
         tray.toggle_server_requested.connect(window.toggle_server)
@@ -239,6 +242,10 @@ class Desktop(QObject):
         tray.availability_changed.connect(self._on_tray_changed)
         self.settings.changed.connect(self._take_theme)
         self.session.settings_changed.connect(self._take_theme)
+
+    def _on_page_shown(self, key: str) -> None:
+        if key == "chats":
+            self._chats(show=False).composer.box.setFocus()
 
     def show_error(self, error: AppError) -> None:
         """Show an error nobody nearer has shown."""

@@ -75,6 +75,7 @@ def set_icon(
     """Give a button an icon that follows the theme; calling again replaces it."""
     for old in button.findChildren(_Binding, options=Qt.FindChildOption.FindDirectChildrenOnly):
         theme.changed.disconnect(old.refresh)
+        old.setParent(None)  # found no more, even before it is deleted
         old.deleteLater()
     _Binding(button, theme, name, tint, chosen)
     button.setIconSize(QSize(theme.size("icon"), theme.size("icon")))

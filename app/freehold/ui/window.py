@@ -37,11 +37,13 @@ class MainWindow(QMainWindow):
         new_chat_requested: Ctrl+N, from any page.
         search_requested: Ctrl+K, from any page.
         close_requested: the person closes the window; whoever listens hides or quits.
+        page_shown(key): another page is in front, and has the focus.
     """
 
     new_chat_requested = Signal()
     search_requested = Signal()
     close_requested = Signal()
+    page_shown = Signal(str)
 
     def __init__(
         self,
@@ -75,7 +77,6 @@ class MainWindow(QMainWindow):
         session.disconnected.connect(self._on_disconnected)
         session.notice_received.connect(self._on_notice)
         session.error_raised.connect(self.show_error)
-        self._restore()
 
     # --- pages ---------------------------------------------------------------------------
 
@@ -84,7 +85,9 @@ class MainWindow(QMainWindow):
         page = self.page(key)
         self.stack.setCurrentWidget(page)
         self.side_bar.show_chosen(key)
+        page.setFocus(Qt.FocusReason.OtherFocusReason)
         self._memory.setValue("window/page", key)
+        self.page_shown.emit(key)
         return page
 
     def page(self, key: str) -> QWidget:
@@ -128,6 +131,14 @@ class MainWindow(QMainWindow):
         self.say("The server is off. Other programs cannot reach your models now.")
 
     # --- coming and going ----------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Bring back the geometry and the page of last time."""
+        geometry = self._memory.value("window/geometry")
+        if not (isinstance(geometry, QByteArray) and self.restoreGeometry(geometry)):
+            self.resize(*FIRST_SIZE)
+        page = str(self._memory.value("window/page", "chats"))
+        self.go_to(page if page in self._make_page else "chats")
 
     def bring_up(self) -> None:
         """Show the window before the others, wherever it was."""
@@ -185,13 +196,6 @@ class MainWindow(QMainWindow):
         bind("Ctrl+,", lambda: self.go_to("settings"))
         bind("Ctrl+N", self.new_chat_requested.emit)
         bind("Ctrl+K", self.search_requested.emit)
-
-    def _restore(self) -> None:
-        geometry = self._memory.value("window/geometry")
-        if not (isinstance(geometry, QByteArray) and self.restoreGeometry(geometry)):
-            self.resize(*FIRST_SIZE)
-        page = str(self._memory.value("window/page", "chats"))
-        self.go_to(page if page in self._make_page else "chats")
 
     def _on_connected(self) -> None:
         self.banners.take(LOST)

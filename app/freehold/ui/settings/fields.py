@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QWidget
 
-from freehold.ui.icons import set_icon
+from freehold.ui.icons import pixmap, set_icon
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import icon_button
 
@@ -19,8 +19,10 @@ FIELD_WIDTH: Final = 240
 class ChoiceBox(QComboBox):
     """A list of choices; the wheel scrolls the page, not the value."""
 
-    def __init__(self, name: str, chosen: Callable[[str], object]) -> None:
+    def __init__(self, theme: Theme, name: str, chosen: Callable[[str], object]) -> None:
         super().__init__()
+        self._theme = theme
+        theme.changed.connect(self.update)
         self.setAccessibleName(name)
         self.setFixedWidth(FIELD_WIDTH)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -41,6 +43,14 @@ class ChoiceBox(QComboBox):
         """Show the choice of a value."""
         self.setCurrentIndex(max(0, self.findData(value)))
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        color = self._theme.hex("text-muted" if self.isEnabled() else "text-disabled")
+        mark = pixmap("chevron-down", color, 16, self.devicePixelRatioF())
+        painter = QPainter(self)
+        painter.drawPixmap(self.width() - 26, (self.height() - 16) // 2, mark)
+        painter.end()
+
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
 
@@ -53,7 +63,6 @@ class NumberBox(QSpinBox):
         self.setAccessibleName(name)
         self.setRange(least, most)
         self.setFixedWidth(FIELD_WIDTH // 2)
-        self.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.editingFinished.connect(lambda: finished(self.value()))
 

@@ -62,9 +62,11 @@ class SettingsPage(ScrollPage):
 
     def _make_controls(self) -> None:
         change, theme = self._settings.change, self._theme
-        self.theme_box = ChoiceBox("Theme", self._choose_theme)
+        self.theme_box = ChoiceBox(theme, "Theme", self._choose_theme)
         self.theme_box.offer(THEMES)
-        self.default_model = ChoiceBox("Default model", lambda v: change(default_model_ref=v))
+        self.default_model = ChoiceBox(
+            theme, "Default model", lambda v: change(default_model_ref=v)
+        )
         self.prompt = QPlainTextEdit()
         self.prompt.setAccessibleName("Default system prompt")
         self.prompt.setPlaceholderText("For example: Answer briefly and in plain words.")

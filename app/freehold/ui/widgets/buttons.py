@@ -30,7 +30,9 @@ def push_button(
     parent: QWidget | None = None,
 ) -> QPushButton:
     """Return a button with a text."""
-    button = QPushButton(text, parent)
+    button = QPushButton(f" {text}" if icon else text, parent)
+    button.setAccessibleName(text.removesuffix("…"))
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     button.setProperty("kind", kind)
     button.setAutoDefault(False)
     button.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -55,7 +57,8 @@ def icon_button(
     button.setToolTip(name)
     button.setAccessibleName(name)
     button.setCursor(Qt.CursorShape.PointingHandCursor)
-    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    # A click leaves the focus where the person types; the ring is for the keyboard.
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     set_icon(button, theme, icon, tint)
     if clicked is not None:
         button.clicked.connect(lambda _checked=False: clicked())
