@@ -286,6 +286,18 @@ def test_describes_abilities() -> None:
     assert not plain.supports_thinking
 
 
+def test_tools_are_told_where_the_template_does_not() -> None:
+    formats = helper("deepseek-ai-DeepSeek-V3.1")
+    able = formats.describe()
+    armed = formats.apply(ChatPrompt(messages=(USER,), tools=TOOLS)).prompt
+    silent = formats.apply(ChatPrompt(messages=(USER,), tools=TOOLS, tool_choice="none")).prompt
+    formats.close()
+    assert able.supports_tools
+    assert not able.names_tools
+    assert "### get_weather_forecast\nDescription: Tells the weather" in armed
+    assert "get_weather" not in silent
+
+
 def test_bos_that_the_tokenizer_adds_is_not_rendered_twice() -> None:
     formats = helper("meta-llama-Llama-3.1-8B-Instruct", add_bos=True)
     added = formats.apply(ChatPrompt(messages=(USER,))).pieces[0]

@@ -48,6 +48,16 @@ class _Applied(msgspec.Struct, frozen=True, kw_only=True):
     parser: str
 
 
+class _Abilities(msgspec.Struct, frozen=True, kw_only=True):
+    """The library's description of a template."""
+
+    supports_tools: bool
+    supports_tool_calls: bool
+    supports_parallel_tool_calls: bool
+    supports_system_role: bool
+    supports_thinking: bool
+
+
 class FormatHelper:
     """Applies one model's chat template; one per engine, thread-safe, blocking.
 
@@ -93,7 +103,14 @@ class FormatHelper:
         """
         if self._abilities is None:
             answer = self._process.ask(DESCRIBE, b"")
-            self._abilities = msgspec.json.decode(answer, type=TemplateAbilities)
+            found = msgspec.json.decode(answer, type=_Abilities)
+            self._abilities = TemplateAbilities(
+                supports_tools=found.supports_tools or found.supports_tool_calls,
+                names_tools=found.supports_tools,
+                supports_parallel_tool_calls=found.supports_parallel_tool_calls,
+                supports_system_role=found.supports_system_role,
+                supports_thinking=found.supports_thinking,
+            )
         return self._abilities
 
     def apply(
@@ -160,7 +177,7 @@ class FormatHelper:
         messages = self._specials.cut_messages(prompt.messages)
         if tools and choice != "none":
             abilities = self.describe()
-            if abilities.supports_tool_calls and not abilities.supports_tools:
+            if abilities.supports_tools and not abilities.names_tools:
                 messages = tell_tools(messages, self._specials.cut_tools(tools))
         request: dict[str, Any] = {
             "messages": messages,

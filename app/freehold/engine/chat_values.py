@@ -41,13 +41,13 @@ class GrammarConstraint(msgspec.Struct, frozen=True, kw_only=True):
 class TemplateAbilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a model's chat template can express.
 
-    supports_tools: it tells the model which tools there are.
-    supports_tool_calls: it renders the model's calls of tools; `FormatHelper` then tells the model
-        about the tools in the system message if the template does not.
+    supports_tools: the model can be given tools and its calls of them are read.
+    names_tools: the template tells the model which tools there are; where it does not,
+        `FormatHelper` tells it in the system message.
     """
 
     supports_tools: bool = False
-    supports_tool_calls: bool = False
+    names_tools: bool = False
     supports_parallel_tool_calls: bool = False
     supports_system_role: bool = False
     supports_thinking: bool = False
