@@ -31,7 +31,10 @@ class CatalogVariant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A model worth beginning with; `source` and `checked_on` say where the figures are from."""
+    """A model worth beginning with; `source` says where the figures are from.
+
+    checked_on: the day they were compared with it; None where they have not been.
+    """
 
     name: Text
     family: Text
@@ -44,7 +47,7 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     licence: Text
     about: Text
     source: Text
-    checked_on: datetime.date
+    checked_on: datetime.date | None = None
     kind: Literal["chat", "embedding"] = "chat"
     experts: int = 0
     experts_used: int = 0
