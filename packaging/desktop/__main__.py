@@ -36,12 +36,12 @@ def main() -> int:
     return 0
 
 
-def _autostart(choice: str | None) -> bool:
-    """Return the person's choice; ask on a terminal, otherwise no."""
+def _autostart(choice: str | None) -> bool | None:
+    """Return the person's choice; ask on a terminal, otherwise None."""
     if choice is not None:
         return choice == "1"
     if not sys.stdin.isatty():
-        return False
+        return None
     answer = input("Start Freehold in the tray when you sign in? [y/N] ")
     return answer.strip().lower() in {"y", "yes"}
 

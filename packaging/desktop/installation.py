@@ -52,15 +52,18 @@ def user_folders(environment: Mapping[str, str] = os.environ) -> UserFolders:
     )
 
 
-def install(root: Path, folders: UserFolders, *, autostart: bool) -> list[Path]:
-    """Install for this user; return what was written. Doing it again changes nothing else."""
+def install(root: Path, folders: UserFolders, *, autostart: bool | None) -> list[Path]:
+    """Install for this user; return what was written. Doing it again changes nothing else.
+
+    autostart: None leaves the start at login as the person has it.
+    """
     command = root / ".venv/bin/freehold"
     template = (root / "packaging/freehold.desktop.in").read_text("utf-8")
     written = [_write(folders.menu_entry, entry.menu_entry(template, command))]
     if autostart:
         text = entry.autostart_entry(template, command)
         written.append(_write(folders.autostart_entry, text))
-    else:
+    elif autostart is False:
         folders.autostart_entry.unlink(missing_ok=True)
     for icon in icons(root):
         target = folders.icon(icon.stem)

@@ -108,6 +108,8 @@ def test_installing_again_without_autostart_takes_it_out(
     folders: installation.UserFolders,
 ) -> None:
     installation.install(ROOT, folders, autostart=True)
+    installation.install(ROOT, folders, autostart=None)  # not asked: stays as it was
+    assert folders.autostart_entry.exists()
     installation.install(ROOT, folders, autostart=False)
     assert not folders.autostart_entry.exists()
     assert folders.menu_entry.exists()
