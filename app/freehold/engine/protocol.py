@@ -128,6 +128,17 @@ class EngineStats(Event, frozen=True, kw_only=True):
     resident_bytes: int
 
 
+class Steps(Event, frozen=True, kw_only=True):
+    """Which work was done when, for sharing out energy; CLOCK_MONOTONIC seconds.
+
+    steps: (start, end, ((request id, prefill tokens, decode tokens, context tokens read), …)).
+    Everything up to `until_s` has been told; sent once a second and before a request's `Done`.
+    """
+
+    until_s: float
+    steps: tuple[tuple[float, float, tuple[tuple[str, int, int, int], ...]], ...]
+
+
 WorkerMessage = (
     Hello
     | LoadProgress
@@ -140,6 +151,7 @@ WorkerMessage = (
     | Embedded
     | Tokenized
     | EngineStats
+    | Steps
 )
 GenerateEvent = PrefillProgress | Delta | Done | Failed
 

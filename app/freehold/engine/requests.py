@@ -203,6 +203,16 @@ class ToolCallDelta(Value, frozen=True, kw_only=True):
     arguments: str = ""
 
 
+class UsedEnergy(Value, frozen=True, kw_only=True):
+    """Energy above idle that a request used, and the level of the meter that says so.
+
+    level: "wall", "gpu+cpu", "gpu" or "estimate" (± 50 %).
+    """
+
+    joules: float
+    level: str
+
+
 class Usage(Value, frozen=True, kw_only=True):
     """Tokens of one request; `cached` of the prompt were not computed again."""
 
@@ -210,6 +220,7 @@ class Usage(Value, frozen=True, kw_only=True):
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    energy: UsedEnergy | None = None
 
 
 class Timings(Value, frozen=True, kw_only=True):

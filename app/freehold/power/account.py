@@ -11,7 +11,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from freehold.power.attribution import STARTING_POINT, Coefficients, Observation, Step, attribute
+from freehold.power.attribution import (
+    STARTING_POINT,
+    Coefficients,
+    Observation,
+    Shares,
+    Step,
+    attribute,
+)
 from freehold.power.readings import Level
 from freehold.power.sampler import Sample
 
@@ -92,17 +99,15 @@ class EnergyAccount:
         return all(told >= end_s for told in self._told_until.values())
 
     def _settle_one(self, sample: Sample) -> Settled:
-        inside = [s for s in self._steps if s.end_s > sample.start_s and s.start_s < sample.end_s]
+        inside = self._inside(sample)
         while self._steps and self._steps[0].end_s <= sample.end_s:
             self._steps.popleft()
         if not inside:
             self._learn_idle(sample)
-        idle_watts = self.idle_watts if self.idle_watts is not None else 0.0
-        shares = attribute(
-            sample.microjoules, sample.start_s, sample.end_s, idle_watts, inside, self.by
-        )
+        shares = self._share(sample, inside)
         for request_id, microjoules in shares.by_request.items():
-            self._add_energy(request_id, microjoules, sample)
+            so_far = self._energy.get(request_id)
+            self._energy[request_id] = _joined(so_far, microjoules, sample)
         if inside and sample.complete:
             self._observe(inside, sum(shares.by_request.values()))
         return Settled(
@@ -122,13 +127,14 @@ class EnergyAccount:
         else:
             self.idle_watts += IDLE_SMOOTHING * (sample.watts - self.idle_watts)
 
-    def _add_energy(self, request_id: str, microjoules: int, sample: Sample) -> None:
-        so_far = self._energy.get(request_id)
-        level = sample.level
-        if so_far is not None:
-            microjoules += so_far.microjoules
-            level = max(level, so_far.level, key=_WEAKNESS.__getitem__)
-        self._energy[request_id] = RequestEnergy(microjoules, level, sample.end_s)
+    def _inside(self, sample: Sample) -> list[Step]:
+        return [s for s in self._steps if s.end_s > sample.start_s and s.start_s < sample.end_s]
+
+    def _share(self, sample: Sample, inside: list[Step]) -> Shares:
+        idle_watts = self.idle_watts if self.idle_watts is not None else 0.0
+        return attribute(
+            sample.microjoules, sample.start_s, sample.end_s, idle_watts, inside, self.by
+        )
 
     def _observe(self, steps: list[Step], active_microjoules: int) -> None:
         work = [item for step in steps for item in step.work]
@@ -150,6 +156,16 @@ class EnergyAccount:
         """Return what a request has used in settled windows, None if there is nothing yet."""
         return self._energy.get(request_id)
 
+    def preview(self, request_id: str) -> RequestEnergy | None:
+        """Return a request's energy, unsettled windows shared out by what is known so far."""
+        found = self._energy.get(request_id)
+        for sample in self._samples:
+            inside = self._inside(sample)
+            shares = self._share(sample, inside)
+            if request_id in shares.by_request:
+                found = _joined(found, shares.by_request[request_id], sample)
+        return found
+
     def close_request(self, request_id: str) -> RequestEnergy | None:
         """Return a request's energy for the last time and forget it."""
         return self._energy.pop(request_id, None)
@@ -157,3 +173,11 @@ class EnergyAccount:
     def is_settled(self, moment_s: float) -> bool:
         """Tell whether every window up to a moment has been settled."""
         return not self._samples or self._samples[0].start_s >= moment_s
+
+
+def _joined(so_far: RequestEnergy | None, microjoules: int, sample: Sample) -> RequestEnergy:
+    """Add a window's share to what a request has, at the weaker of both levels."""
+    if so_far is None:
+        return RequestEnergy(microjoules, sample.level, sample.end_s)
+    level = max(sample.level, so_far.level, key=_WEAKNESS.__getitem__)
+    return RequestEnergy(so_far.microjoules + microjoules, level, sample.end_s)

@@ -121,6 +121,7 @@ class Sampler:
         self._on_sample = on_sample
         self._every_s = every_s
         self._stopping = threading.Event()
+        self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="power-sampler", daemon=True)
 
     def start(self) -> None:
@@ -133,10 +134,15 @@ class Sampler:
         if self._thread.is_alive():
             self._thread.join()
 
+    def read_now(self) -> Sample | None:
+        """Read the meters at once, on the calling thread; the next sample begins here."""
+        with self._turn:
+            return self._reader.read()
+
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                sample = self._reader.read()
+                sample = self.read_now()
                 if sample is not None:
                     self._on_sample(sample)
             except Exception:

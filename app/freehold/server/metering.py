@@ -1,0 +1,270 @@
+"""What the machine draws and whose it was: meters, engines' steps and the ledger joined.
+
+Everything here runs on the server's loop but for the sampler's thread, which hands its samples
+over. A request's line is written once the meter windows it ran in are settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from freehold.engine.protocol import Steps
+from freehold.engine.requests import UsedEnergy
+from freehold.errors import AppError
+from freehold.ledger.book import Ledger
+from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money
+from freehold.power.account import EnergyAccount, Settled
+from freehold.power.attribution import Step, Work, fit
+from freehold.power.history import PowerHistory
+from freehold.power.readings import Level
+from freehold.power.sampler import Sample, Sampler, choose_sources, sample_level
+from freehold.power.sources import Source
+
+log = logging.getLogger(__name__)
+
+IDLE_LINE_S = 300.0
+REFIT_EVERY_S = 3600.0
+QUICK_READ_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPrice:
+    """The price of a kWh at a moment, and the tariff that says so ("" where none is set)."""
+
+    tariff: str
+    per_kwh: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRequest:
+    """A request that ended, as its line will say. Times: Unix seconds, and monotonic ones."""
+
+    request_id: str
+    person: str
+    key_name: str
+    model_ref: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    duration_s: float
+    ended_at: float
+    ended_s: float
+
+
+@dataclass(slots=True)
+class _IdleSum:
+    start_at: float
+    end_at: float
+    microjoules: int
+    level: Level
+    price: AppliedPrice
+
+
+class Metering:
+    """Reads the meters, shares their energy out and keeps the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sources: Sequence[Source],
+        price_at: Callable[[float], AppliedPrice],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ledger = ledger
+        self._price_at = price_at
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self.sources = choose_sources(sources)
+        self.level = sample_level(self.sources)
+        self.account = EnergyAccount()
+        self.history = PowerHistory()
+        self.latest: Sample | None = None
+        self._sampler: Sampler | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: deque[EndedRequest] = deque()
+        self._idle: _IdleSum | None = None
+        self._lines: deque[RequestEntry | IdleEntry] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._tokens = 0
+        self._fitted_s = clock()
+
+    # --- life
+
+    def start(self) -> None:
+        """Begin to sample, if there is anything to read."""
+        self._loop = asyncio.get_running_loop()
+        if not self.sources:
+            return
+        self._sampler = Sampler(self.sources, self._from_thread)
+        self._sampler.start()
+
+    async def close(self) -> None:
+        """Settle what there is and write the last lines."""
+        if self._sampler is not None:
+            await asyncio.to_thread(self._sampler.stop)
+            self._sampler = None
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+        self._advance(far_in_the_future=True)
+        self._flush_idle()
+        await self._write_lines()
+        if self._writing is not None:
+            await self._writing
+
+    # --- what comes in
+
+    def engine_started(self, engine: str) -> None:
+        """Wait for an engine's steps from now on."""
+        self.account.add_engine(engine, self._clock())
+
+    def engine_ended(self, engine: str) -> None:
+        """Stop waiting for an engine."""
+        self.account.remove_engine(engine)
+
+    def add_steps(self, engine: str, told: Steps) -> None:
+        """Take over what an engine did."""
+        if not self.sources:
+            return
+        steps = tuple(
+            Step(start_s, end_s, tuple(Work(*work) for work in works))
+            for start_s, end_s, works in told.steps
+        )
+        self._tokens += sum(work.decode_tokens for step in steps for work in step.work)
+        self.account.add_steps(engine, steps, told.until_s)
+        self._advance()
+
+    def request_ended(self, ended: EndedRequest) -> None:
+        """Write the request's line as soon as its energy is known."""
+        self._ended.append(ended)
+        self._advance()
+
+    def _from_thread(self, sample: Sample) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop may have closed between two samples
+            self._loop.call_soon_threadsafe(self.add_sample, sample)
+
+    def add_sample(self, sample: Sample) -> None:
+        """Take over a meter window."""
+        self.latest = sample
+        self.account.add_sample(sample)
+        span_s = sample.end_s - sample.start_s
+        watts = tuple(component.watts for component in sample.components)
+        self.history.add(self._wall_clock(), watts, self._tokens, span_s)
+        self._tokens = 0
+        self._advance()
+        if self._clock() - self._fitted_s > REFIT_EVERY_S:
+            self._fitted_s = self._clock()
+            self.account.by = fit(self.account.observations) or self.account.by
+
+    # --- what goes out
+
+    async def used(self, request_id: str) -> UsedEnergy | None:
+        """Return a request's energy up to now, reading the meters once more if that is quick."""
+        if self._sampler is None:
+            return None
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_once(), name="read-meters")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._reading), QUICK_READ_S)
+        found = self.account.preview(request_id)
+        return (
+            None if found is None else UsedEnergy(joules=found.microjoules / 1e6, level=found.level)
+        )
+
+    async def _read_once(self) -> None:
+        sampler = self._sampler
+        sample = await asyncio.to_thread(sampler.read_now) if sampler is not None else None
+        if sample is not None:
+            self.add_sample(sample)
+
+    def _advance(self, *, far_in_the_future: bool = False) -> None:
+        now_s = float("inf") if far_in_the_future else self._clock()
+        for settled in self.account.settle(now_s):
+            self._add_idle(settled)
+        while self._ended and (
+            not self.sources or far_in_the_future or self.account.is_settled(self._ended[0].ended_s)
+        ):
+            self._lines.append(self._line(self._ended.popleft()))
+        if self._lines and (self._writing is None or self._writing.done()) and self._loop:
+            self._writing = self._loop.create_task(self._write_lines(), name="write-ledger")
+
+    def _line(self, ended: EndedRequest) -> RequestEntry:
+        energy = self.account.close_request(ended.request_id)
+        microjoules = energy.microjoules if energy is not None else 0
+        price = self._price_at(ended.ended_at)
+        return RequestEntry(
+            request_id=ended.request_id,
+            ended_at=ended.ended_at,
+            person=ended.person,
+            key_name=ended.key_name,
+            model_ref=ended.model_ref,
+            prompt_tokens=ended.prompt_tokens,
+            cached_tokens=ended.cached_tokens,
+            completion_tokens=ended.completion_tokens,
+            duration_s=ended.duration_s,
+            microjoules=microjoules,
+            level=energy.level if energy is not None else self.level,
+            tariff=price.tariff,
+            price_per_kwh=price.per_kwh,
+            money=energy_money(microjoules, price.per_kwh),
+        )
+
+    def _add_idle(self, settled: Settled) -> None:
+        """Put a window's standby to the open interval; close it when it is long or changes."""
+        # Wall time is derived from the monotonic one, so that a clock that is set moves no line.
+        end_at = self._wall_clock() - (self._clock() - settled.end_s)
+        start_at = end_at - (settled.end_s - settled.start_s)
+        price = self._price_at(end_at)
+        idle = self._idle
+        if idle is not None and (
+            idle.price != price
+            or idle.level != settled.level
+            or end_at - idle.start_at > IDLE_LINE_S
+            or end_at < idle.end_at
+        ):
+            self._flush_idle()
+            idle = None
+        if idle is None:
+            idle = self._idle = _IdleSum(start_at, start_at, 0, settled.level, price)
+        idle.microjoules += settled.idle_microjoules
+        idle.end_at = end_at
+
+    def _flush_idle(self) -> None:
+        idle, self._idle = self._idle, None
+        if idle is None or idle.microjoules == 0:
+            return
+        self._lines.append(
+            IdleEntry(
+                start_at=idle.start_at,
+                end_at=idle.end_at,
+                microjoules=idle.microjoules,
+                level=idle.level,
+                tariff=idle.price.tariff,
+                price_per_kwh=idle.price.per_kwh,
+                money=energy_money(idle.microjoules, idle.price.per_kwh),
+            )
+        )
+
+    async def _write_lines(self) -> None:
+        while self._lines:
+            line = self._lines[0]
+            try:
+                if isinstance(line, RequestEntry):
+                    await self._ledger.add_request(line)
+                else:
+                    await self._ledger.add_idle(line)
+            except AppError as error:
+                # The line stays first in the queue and is tried again with the next one.
+                log.warning("the ledger could not be written: %s", error.message)
+                return
+            self._lines.popleft()
