@@ -11,7 +11,7 @@ ARGS ?=
 	screenshots bench bench-engine help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
-	@exec $(VENV)/python -m freehold $(ARGS)
+	@exec $(VENV)/freehold $(ARGS)
 
 test: lint ## Prepare, then check style, types, import rules and run every test
 	$(VENV)/pytest $(PYTEST_ARGS)
@@ -56,7 +56,7 @@ screenshots: prepare-test ## Make the pictures of README under a virtual screen
 bench: bench-engine ## Measure this machine and print tables
 
 bench-engine: prepare ## Measure the engine alone: bare loop, worker process, HTTP
-	@$(VENV)/python -m freehold bench engine $(ARGS)
+	@$(VENV)/freehold bench engine $(ARGS)
 
 clean: ## Remove .venv and build leftovers; the native build's cache stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -88,7 +88,7 @@ def plan_steps(checkout: native_build.Checkout, *, for_tests: bool) -> list[stag
         stages.Stage("native", native_build.fingerprint(checkout), build_native),
         stages.Stage(
             "application",
-            str(root),
+            f"{root} {environment.LAUNCHER}",
             lambda: environment.add_application(venv, root / "app"),
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,10 @@ from pathlib import Path
 
 from bootstrap.progress import SetupError, say
 
-LAUNCHER = """#!{python}
-import sys
-
-from freehold.cli import main
-
-sys.exit(main())
+# A shell script, since a #! line can hold no space; -P, so that a file in the folder where the
+# command is called is never imported instead of ours.
+LAUNCHER = """#!/bin/sh
+exec {python} -P -m freehold "$@"
 """
 NETWORK_SIGNS = ("Temporary failure in name resolution", "NewConnectionError", "ConnectTimeout",
                  "Connection refused", "Network is unreachable", "ReadTimeoutError",
@@ -55,7 +54,7 @@ def add_application(folder: Path, source: Path) -> None:
     packages = next((folder / "lib").glob("python3.*/site-packages"))
     (packages / "freehold-source.pth").write_text(f"{source}\n")
     command = folder / "bin/freehold"
-    command.write_text(LAUNCHER.format(python=folder / "bin/python"))
+    command.write_text(LAUNCHER.format(python=shlex.quote(str(folder / "bin/python"))))
     command.chmod(0o755)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,9 @@ import pytest
 
 from bootstrap import environment, native_build, stages, system_packages
 from bootstrap.progress import SetupError
+from freehold import __version__
+
+ROOT = Path(__file__).parents[2]
 
 
 def steps(done: list[str], **fingerprints: str) -> list[stages.Stage]:
@@ -80,6 +86,27 @@ def test_failures_of_pip_and_compiler_name_the_next_step(
     error = environment.explain(log, "It failed.")
     assert words in error.next_step
     assert line in error.message
+
+
+def test_the_command_works_from_a_folder_with_a_space_and_imports_nothing_from_there(
+    tmp_path: Path,
+) -> None:
+    venv, hostile = tmp_path / "my own/.venv", tmp_path / "hostile"
+    (venv / "lib/python3.11/site-packages").mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (venv / "bin/python").symlink_to(sys.executable)
+    environment.add_application(venv, ROOT / "app")
+    hostile.mkdir()
+    (hostile / "freehold.py").write_text("raise SystemExit('imported from the current folder')")
+    result = subprocess.run(
+        [venv / "bin/freehold", "--version"],
+        cwd=hostile,
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT / "app"), *sys.path[1:]])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.stdout, result.returncode) == (f"freehold {__version__}\n", 0), result.stderr
 
 
 def test_missing_libraries_are_named_with_the_exact_apt_line(
