@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import pytest_asyncio
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import qasync
 from PySide6.QtWidgets import QApplication
+
+from doubles.client import FakeClient
+from doubles.scenes import busy_workstation
+from doubles.waiting import until
+from freehold.ui.state.session import Session
+from freehold.ui.tasks import end_all
+from freehold.ui.theme import Theme
 
 _applications: list[QApplication] = []
 
@@ -33,3 +41,28 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"qt": _qt_loop}
+
+
+@pytest.fixture
+def theme(qapp: QApplication) -> Theme:
+    """Return a light theme of the test's own."""
+    return Theme(qapp, setting="light")
+
+
+@pytest_asyncio.fixture
+async def workstation() -> AsyncIterator[FakeClient]:
+    """Give a server with four models, one loaded, one on its way."""
+    client = busy_workstation()
+    yield client
+    await client.close()
+
+
+@pytest_asyncio.fixture
+async def session(workstation: FakeClient) -> AsyncIterator[Session]:
+    """Give a connected session on the workstation."""
+    session = Session(workstation, retry_s=(0.01,))
+    session.start()
+    await until(lambda: session.is_connected)
+    yield session
+    await session.stop()
+    await end_all()

@@ -63,6 +63,7 @@ class NumberBox(QSpinBox):
         self.setAccessibleName(name)
         self.setRange(least, most)
         self.setFixedWidth(FIELD_WIDTH // 2)
+        self.lineEdit().setTextMargins(9, 0, 9, 0)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.editingFinished.connect(lambda: finished(self.value()))
 

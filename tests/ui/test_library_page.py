@@ -1,0 +1,214 @@
+"""The Models page: what it shows and what its buttons ask for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+
+from doubles.client import FakeClient
+from doubles.scenes import BROKEN, GEMMA, KIMI, QWEN
+from doubles.waiting import until
+from freehold.errors import AppError
+from freehold.ui.library.model_card import state_text
+from freehold.ui.library.page import ModelsPage, removal_question
+from freehold.ui.state.models import ModelRow, ModelsState
+from freehold.ui.state.session import Session
+from freehold.ui.state.settings import SettingsState
+from freehold.ui.theme import Theme
+from freehold.ui.widgets.question import Question
+from freehold.wire import EngineState
+
+
+@pytest_asyncio.fixture
+async def page(session: Session, theme: Theme) -> AsyncIterator[ModelsPage]:
+    models = ModelsState(session, session)
+    page = ModelsPage(session, models, SettingsState(session, session), theme)
+    page.resize(900, 700)
+    page.show()
+    yield page
+    page.close()
+    page.deleteLater()
+
+
+def shown(card: QWidget) -> list[str]:
+    """Return the texts of the buttons a person sees on a card."""
+    return [b.text() for b in card.findChildren(QAbstractButton) if b.isVisible() and b.text()]
+
+
+async def test_each_condition_offers_what_can_be_done(page: ModelsPage) -> None:
+    assert shown(page.card(GEMMA.ref)) == ["New chat", "Load"]
+    assert shown(page.card(KIMI.ref)) == ["Cancel"]
+    assert shown(page.card(QWEN.ref)) == ["New chat", "Unload"]
+    assert shown(page.card(BROKEN.ref)) == []
+    assert page.card(QWEN.ref).default.isVisible()
+    assert page.card(KIMI.ref).progress.value() == 620
+
+
+async def test_an_unusable_model_shows_cause_and_next_step(page: ModelsPage) -> None:
+    card = page.card(BROKEN.ref)
+    assert card.problem.isVisible()
+    assert "ends early" in card.problem.text()
+    assert "fetch the file again" in card.next_step.text()
+
+
+async def test_load_shows_progress_and_then_loaded(
+    page: ModelsPage, workstation: FakeClient
+) -> None:
+    workstation.hold_loads = True
+    page.card(GEMMA.ref).load.click()
+    await until(lambda: page.card(GEMMA.ref).state.text() == "Loading · 75%")
+    workstation.release_loads()
+    await until(lambda: page.card(GEMMA.ref).state.text().startswith("Loaded"))
+    assert shown(page.card(GEMMA.ref)) == ["New chat", "Unload"]
+
+
+async def test_cancelling_a_load_unloads(page: ModelsPage, workstation: FakeClient) -> None:
+    page.card(KIMI.ref).unload.click()
+    await until(lambda: page.card(KIMI.ref).state.text() == "On disk")
+    assert workstation.called("unload_model") == [{"ref": KIMI.ref}]
+
+
+async def test_a_failed_load_says_why_and_offers_another_try(
+    page: ModelsPage, workstation: FakeClient
+) -> None:
+    workstation.fail_load(
+        GEMMA.ref, AppError("does_not_fit", "It needs 9 GB, 6 GB are free.", "Use less context.")
+    )
+    page.card(GEMMA.ref).load.click()
+    card = page.card(GEMMA.ref)
+    await until(lambda: card.state.text() == "Could not be loaded")
+    assert "9 GB" in card.problem.text()
+    assert "less context" in card.next_step.text()
+    assert shown(card) == ["Try again"]
+
+
+async def test_importing_adds_a_card_and_confirms(page: ModelsPage) -> None:
+    said: list[str] = []
+    page.said.connect(said.append)
+    page.import_files(["/home/ada/new-model.gguf"])
+    await until(lambda: said)
+    assert said == ["new-model added (4.68 GB)."]
+    await until(lambda: "new-model" in page._cards)
+
+
+async def test_a_file_that_is_no_model_says_so_and_the_others_go_on(page: ModelsPage) -> None:
+    page.import_files(["/home/ada/letter.pdf", "/home/ada/good.gguf"])
+    await until(lambda: "good" in page._cards)
+    assert page.problems.keys == ("/home/ada/letter.pdf",)
+
+
+async def test_removing_asks_and_keeps_files_that_are_not_ours(
+    page: ModelsPage, workstation: FakeClient
+) -> None:
+    said: list[str] = []
+    page.said.connect(said.append)
+    page.card(GEMMA.ref).remove_action.trigger()
+    await until(lambda: page.findChildren(Question))
+    dialog = page.findChildren(Question)[0]
+    dialog.choose("remove")
+    await until(lambda: said)
+    assert workstation.called("remove_model") == [{"ref": GEMMA.ref, "delete_files": False}]
+    assert said == ["Gemma 4 12B removed. Its files stay where they are."]
+    await until(lambda: GEMMA.ref not in page._cards)
+
+
+async def test_deleting_says_the_bytes_freed(page: ModelsPage, workstation: FakeClient) -> None:
+    said: list[str] = []
+    page.said.connect(said.append)
+    page.card(QWEN.ref).remove_action.trigger()
+    await until(lambda: page.findChildren(Question))
+    page.findChildren(Question)[0].choose("delete")
+    await until(lambda: said)
+    assert said == ["Qwen3 30B A3B removed. 18.6 GB freed."]
+
+
+async def test_closing_the_question_removes_nothing(
+    page: ModelsPage, workstation: FakeClient
+) -> None:
+    page.card(GEMMA.ref).remove_action.trigger()
+    await until(lambda: page.findChildren(Question))
+    page.findChildren(Question)[0].reject()
+    await until(lambda: not page.findChildren(Question))
+    assert workstation.called("remove_model") == []
+
+
+def test_the_question_names_bytes_only_for_our_own_downloads() -> None:
+    text, choices = removal_question(ModelRow(QWEN, None, False))
+    assert "18.6 GB" in text
+    assert [c.key for c in choices] == ["cancel", "remove", "delete"]
+    text, choices = removal_question(ModelRow(KIMI, None, False))
+    assert "stay where they are" in text
+    assert [c.key for c in choices] == ["cancel", "remove"]
+
+
+async def test_making_a_model_the_default(page: ModelsPage, workstation: FakeClient) -> None:
+    page.card(GEMMA.ref)._default_action.trigger()
+    await until(lambda: page.card(GEMMA.ref).default.isVisible())
+    assert not page.card(QWEN.ref).default.isVisible()
+    await until(lambda: workstation.stored_settings.default_model_ref == GEMMA.ref)
+
+
+async def test_a_dropped_file_is_imported(page: ModelsPage, workstation: FakeClient) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile("/home/ada/dropped.gguf"), QUrl("https://example.org/x")])
+    place, copy = QPointF(50, 50), Qt.DropAction.CopyAction
+    button, no_key = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(place.toPoint(), copy, data, button, no_key)
+    QApplication.sendEvent(page, enter)
+    assert page.drop_hint.isVisible()
+    QApplication.sendEvent(page, QDropEvent(place, copy, data, button, no_key))
+    assert not page.drop_hint.isVisible()
+    await until(lambda: workstation.called("import_model"))
+    assert workstation.called("import_model") == [{"path": "/home/ada/dropped.gguf"}]
+    await until(lambda: "dropped" in page._cards)
+
+
+async def test_an_empty_library_teaches(theme: Theme) -> None:
+    client = FakeClient()
+    session = Session(client, retry_s=(0.01,))
+    models = ModelsState(session, session)
+    page = ModelsPage(session, models, SettingsState(session, session), theme)
+    page.show()
+    assert page.waiting.isVisible()
+    session.start()
+    await until(lambda: page.empty.isVisible())
+    assert not page.list.isVisible()
+    await client.import_model("/m/first.gguf")
+    await until(lambda: page.list.isVisible())
+    page.close()
+    page.deleteLater()
+    await session.stop()
+
+
+async def test_every_control_has_a_name(page: ModelsPage) -> None:
+    nameless = [
+        button
+        for button in page.findChildren(QAbstractButton)
+        if button.isVisible() and not (button.accessibleName() or button.text())
+    ]
+    assert nameless == []
+    assert page.card(GEMMA.ref).load.accessibleName() == "Load Gemma 4 12B"
+
+
+async def test_copying_the_path(page: ModelsPage) -> None:
+    page._copy_path(GEMMA.ref)
+    assert QGuiApplication.clipboard().text() == GEMMA.path
+
+
+@pytest.mark.parametrize(
+    ("engine", "text"),
+    [
+        (None, "On disk"),
+        (EngineState(ref="x", phase="unloading"), "Unloading"),
+        (EngineState(ref="x", phase="failed"), "Could not be loaded"),
+        (EngineState(ref="x", phase="ready"), "Loaded"),
+        (EngineState(ref="x", phase="loading", fraction=0.5), "Loading · 50%"),
+    ],
+)
+def test_state_text(engine: EngineState | None, text: str) -> None:
+    assert state_text(ModelRow(GEMMA, engine, False))[0] == text
