@@ -12,10 +12,10 @@ from pathlib import Path
 
 from bootstrap.progress import SetupError, say
 
-# A shell script, since a #! line can hold no space; -P, so that a file in the folder where the
-# command is called is never imported instead of ours.
+# A shell script, since a #! line can hold no space. PYTHONSAFEPATH, which child processes inherit:
+# a file in the folder where the command is called is never imported instead of ours.
 LAUNCHER = """#!/bin/sh
-exec {python} -P -m freehold "$@"
+PYTHONSAFEPATH=1 exec {python} -m freehold "$@"
 """
 NETWORK_SIGNS = ("Temporary failure in name resolution", "NewConnectionError", "ConnectTimeout",
                  "Connection refused", "Network is unreachable", "ReadTimeoutError",
