@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
@@ -86,4 +87,5 @@ async def find_ref(client: Client, text: str) -> str:
 
 def full_path(text: str) -> Path:
     """Return the full path of what was typed; links are kept."""
-    return Path(text).expanduser().absolute()
+    # os.path leaves an unknown user's "~name" as it is, where Path would raise.
+    return Path(os.path.expanduser(text)).absolute()  # noqa: PTH111
