@@ -305,3 +305,37 @@ async def test_load_is_told_at_most_four_times_a_second(stage: Stage) -> None:
     await ask(stage, "a")
     loading = [e for e in stage.events if isinstance(e, EngineChanged) and e.engine]
     assert len([e for e in loading if e.engine and e.engine.phase == "loading"]) <= 3
+
+
+async def test_who_asks_while_it_unloads_waits_for_a_new_load(stage: Stage) -> None:
+    ended = asyncio.Event()
+
+    class Slow(FakeEngine):
+        async def close(self) -> None:
+            await ended.wait()
+            await super().close()
+
+    stage.models.make = Slow
+    await ask(stage, "a")
+    unloading = asyncio.create_task(stage.supervisor.unload("a"))
+    await until(lambda: stage.phases("a")[-1] == "unloading")
+    stage.models.make = FakeEngine
+    asking = asyncio.create_task(ask(stage, "a"))
+    await until(lambda: stage.phases("a")[-1] == "loading")
+    assert len(stage.models.made) == 1  # never two processes of one model
+    ended.set()
+    await unloading
+    assert await asking == "Done"
+    assert stage.phases("a")[-3:] == ["unloading", "loading", "ready"]
+
+
+async def test_unloading_a_busy_model_ends_its_requests(stage: Stage) -> None:
+    stage.models.make = lambda: FakeEngine(say("a", Pause(asyncio.Event())))
+    asking = asyncio.create_task(ask(stage, "a"))
+    await until(lambda: bool(stage.models.made and stage.models.last.running))
+    await stage.supervisor.unload("a")
+    (outcome,) = await asyncio.gather(asking, return_exceptions=True)
+    assert isinstance(outcome, AppError)
+    assert stage.supervisor.states() == ()
+    stage.models.make = FakeEngine
+    assert await ask(stage, "a") == "Done"

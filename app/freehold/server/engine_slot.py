@@ -28,6 +28,7 @@ Phase = Literal["loading", "ready", "failed", "unloading"]
 class EngineSlot:
     """One model and its engine process; `phase` is None while there is none.
 
+    turn: held while its process starts or ends, so that it never has two.
     retry_at: clock time before which no new load begins; quarantine: why none begins at all.
     """
 
@@ -48,6 +49,7 @@ class EngineSlot:
     retry_at: float = 0.0
     quarantine: AppError | None = None
     recorded_pid: int | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _told: EngineState | None = None
 
     @property

@@ -235,7 +235,7 @@ class EngineSupervisor:
             await pause(pause_s)
         engine: Engine | None = None
         try:
-            async with self._load_turn:
+            async with slot.turn, self._load_turn:
                 await self._make_room(slot)
                 engine = slot.engine = self._make_engine()
                 options = to_options(slot.entry, slot.request)
@@ -285,6 +285,8 @@ class EngineSupervisor:
         for other in idle:
             if missing <= 0:
                 return
+            if other.phase != "ready" or other.leases:
+                continue  # it was asked for while another one ended
             log.info("unloading %s to make room for %s", other.ref, slot.ref)
             missing -= other.entry.bytes
             await self._end(other)
@@ -300,9 +302,11 @@ class EngineSupervisor:
         if engine is not None:
             slot.phase = "unloading"
             self._publish(slot)
-            await engine.close()
-        self._forget_pid(slot)
-        slot.phase, slot.error, slot.stats = None, None, None
+            async with slot.turn:
+                await engine.close()
+                self._forget_pid(slot)
+        if slot.loading is None:  # else somebody asked for it again meanwhile
+            slot.phase, slot.error, slot.stats = None, None, None
         self._publish(slot)
 
     async def _crashed(self, slot: EngineSlot, engine: Engine, error: AppError | None) -> None:

@@ -76,7 +76,7 @@ async def follow(
                 return event
             elif isinstance(event, Failed):
                 raise AppError.from_dict(msgspec.to_builtins(event.error))
-            elif on_prefill is not None:
+            elif on_prefill is not None and isinstance(event, PrefillProgress):
                 on_prefill(event)
     raise AppError("engine_crashed", "The engine ended without an answer.", "Send it again.")
 
