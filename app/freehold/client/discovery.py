@@ -149,7 +149,7 @@ def spawn_server(paths: Paths) -> subprocess.Popen[bytes]:
     handle = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "freehold", "serve"],
+            [sys.executable, "-P", "-m", "freehold", "serve"],
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,
