@@ -6,6 +6,7 @@
 #include "abi.h"
 #include "common.h"
 #include "reasoning-budget.h"
+#include "trigger_window.h"
 
 #include <algorithm>
 #include <climits>
@@ -29,35 +30,6 @@ std::vector<std::string> strings(const common_json & list) {
     return result;
 }
 
-std::string anchored(const std::string & pattern) {
-    std::string result = pattern.empty() || pattern.front() != '^' ? "^" + pattern : pattern;
-    if (result.back() != '$') {
-        result += "$";
-    }
-    return result;
-}
-
-// The end of the output so far, as tokens, long enough to hold any trigger word.
-struct trigger_window {
-    std::vector<std::string>                          words;
-    size_t                                            longest = 0;
-    std::vector<std::pair<llama_token, std::string>> tokens;
-    std::string                                       text;
-
-    // Adds a token; true if a trigger word is now complete. Before a token is dropped from the
-    // front, what stays still covers the longest word that could be under way.
-    bool add(llama_token token, const std::string & piece) {
-        tokens.emplace_back(token, piece);
-        text += piece;
-        while (tokens.size() > 1 && text.size() - tokens.front().second.size() >= longest + piece.size()) {
-            text.erase(0, tokens.front().second.size());
-            tokens.erase(tokens.begin());
-        }
-        return std::any_of(words.begin(), words.end(),
-                           [&](const std::string & word) { return text.find(word) != std::string::npos; });
-    }
-};
-
 }  // namespace
 
 struct fh_sampler {
@@ -66,14 +38,14 @@ struct fh_sampler {
     sampler_ptr         grammar;
     sampler_ptr         thinking;  // only watches for the tags; its budget is endless
 
-    bool           lazy       = false;
-    bool           lazy_words = false;  // waits for a word in `window` before feeding the grammar
-    bool           dead       = false;  // the grammar refused what it was fed; nothing more fits
+    bool           lazy    = false;
+    bool           waiting = false;  // for a trigger in `window`, before the grammar is fed
+    bool           dead    = false;  // the grammar refused what it was fed; nothing more fits
     trigger_window window;
 
     std::vector<llama_token_data> candidates;
 
-    bool grammar_applies() const { return grammar && !lazy_words && outside_thought(); }
+    bool grammar_applies() const { return grammar && !waiting && outside_thought(); }
 
     bool outside_thought() const {
         if (!thinking) {
@@ -84,12 +56,12 @@ struct fh_sampler {
     }
 
     void feed_grammar(llama_token token) {
-        if (lazy_words) {
+        if (waiting) {
             if (!window.add(token, common_token_to_piece(vocab, token, true))) {
                 return;
             }
-            lazy_words = false;
-            for (const auto & item : window.tokens) {
+            waiting = false;
+            for (const auto & item : window.tokens()) {
                 llama_sampler_accept(grammar.get(), item.first);
             }
             return;
@@ -148,31 +120,18 @@ void set_grammar(fh_sampler & sampler, const common_json & constraint) {
     const std::string gbnf = constraint.at("grammar").get<std::string>();
     const bool        lazy = constraint.at("lazy").get<bool>();
 
-    std::vector<std::string> patterns;
-    bool                     only_words = true;
     for (const auto & trigger : constraint.at("triggers")) {
-        const auto kind  = trigger.at("kind").get<std::string>();
-        const auto value = trigger.at("value").get<std::string>();
-        if (kind == "word") {
-            patterns.push_back(regex_escape(value));
-            sampler.window.words.push_back(value);
-            sampler.window.longest = std::max(sampler.window.longest, value.size());
-        } else {
-            patterns.push_back(kind == "pattern_full" ? anchored(value) : value);
-            only_words = false;
-        }
+        sampler.window.watch(trigger.at("kind").get<std::string>(), trigger.at("value").get<std::string>());
     }
-    sampler.lazy = lazy;
+    sampler.lazy    = lazy;
+    sampler.waiting = lazy;
     if (lazy) {
         std::vector<const char *> texts;
-        for (const auto & pattern : patterns) {
+        for (const auto & pattern : sampler.window.patterns()) {
             texts.push_back(pattern.c_str());
         }
         sampler.grammar.reset(llama_sampler_init_grammar_lazy_patterns(
             sampler.vocab, gbnf.c_str(), "root", texts.data(), texts.size(), nullptr, 0));
-        // llama.cpp searches the whole output with a regular expression at every token; for words
-        // a short window says the same at constant cost.
-        sampler.lazy_words = only_words && !patterns.empty();
     } else {
         sampler.grammar.reset(llama_sampler_init_grammar(sampler.vocab, gbnf.c_str(), "root"));
     }
