@@ -10,11 +10,17 @@ TICK_MS = 5
 
 
 class LoopProbe(QObject):
-    """Notes the gaps between its ticks, beyond the tick itself, in milliseconds."""
+    """Notes the gaps between its ticks, beyond the tick itself, in milliseconds.
+
+    `cpu_ms` is what this thread worked between two ticks: unlike the gaps it does not grow because
+    another program had the processor.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.gaps_ms: list[float] = []
+        self.cpu_ms: list[float] = []
+        self._last_cpu = 0.0
         self._last = 0.0
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -23,7 +29,8 @@ class LoopProbe(QObject):
 
     def start(self) -> None:
         self.gaps_ms.clear()
-        self._last = time.perf_counter()
+        self.cpu_ms.clear()
+        self._last, self._last_cpu = time.perf_counter(), time.thread_time()
         self._timer.start()
 
     def stop(self) -> None:
@@ -40,6 +47,7 @@ class LoopProbe(QObject):
         return max(self.gaps_ms)
 
     def _tick(self) -> None:
-        now = time.perf_counter()
+        now, cpu = time.perf_counter(), time.thread_time()
         self.gaps_ms.append(max(0.0, (now - self._last) * 1000 - TICK_MS))
-        self._last = now
+        self.cpu_ms.append((cpu - self._last_cpu) * 1000)
+        self._last, self._last_cpu = now, cpu

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
-_WORDS = (
+_TEXT = (
     "the engine keeps each block apart so that a reader sees text at once and nothing moves "
     "while more of it arrives from the model which may be slow or fast but never in the way"
-).split()
+)
+_WORDS = _TEXT.split()
 
 
 def mixed_answer(characters: int, seed: int = 7) -> str:

@@ -128,9 +128,11 @@ class BodyView(Stack):
         for view in self._views[count:]:
             if view is not None:
                 self.drop(view)
-                if view in self._uncolored:
-                    self._uncolored.remove(view)  # type: ignore[arg-type]
+                self._forget_colors(view)
         del self._views[count:]
+
+    def _forget_colors(self, view: QWidget) -> None:
+        self._uncolored = [code for code in self._uncolored if code is not view]
 
     def _draw_segment(self, index: int, segment: Segment) -> None:
         shown = segment.shown
@@ -175,8 +177,7 @@ class BodyView(Stack):
         self._views[index] = view
         if old is not None:
             self.drop(old)
-            if old in self._uncolored:
-                self._uncolored.remove(old)  # type: ignore[arg-type]
+            self._forget_colors(old)
         if view is not None:
             before = sum(1 for other in self._views[:index] if other is not None)
             self.add(view, before)

@@ -168,7 +168,6 @@ class SettingsPanel(QFrame):
         box.setValue(knob.default)
         if knob.unset:
             box.setSpecialValueText(knob.unset)
-        box.setButtonSymbols(box.ButtonSymbols.NoButtons)
         box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         box.setFixedWidth(110)
         box.setAccessibleName(knob.name)

@@ -54,12 +54,6 @@ QFrame#undoStrip {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }
 QFrame#modelMenu {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }
-QFrame#settingsPanel QDoubleSpinBox {
-    background: ${surface}; color: ${text}; border: 1px solid ${border-strong};
-    border-radius: ${radius-small}; padding: 4px 8px; min-height: 22px; }
-QFrame#settingsPanel QDoubleSpinBox QLineEdit, QFrame#settingsPanel QDoubleSpinBox QLineEdit:focus {
-    background: transparent; border: none; padding: 0; min-height: 0; }
-QFrame#settingsPanel QDoubleSpinBox:focus { border: 2px solid ${focus}; padding: 3px 7px; }
 QFrame[modelRow="true"] { border: none; border-radius: ${radius-small}; background: transparent; }
 QFrame[modelRow="true"][hovered="true"], QFrame[modelRow="true"]:focus { background: ${hover}; }
 QPushButton#modelButton { padding: 5px 12px; min-height: 22px; }

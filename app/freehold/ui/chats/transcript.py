@@ -108,6 +108,7 @@ class Transcript(QScrollArea):
         self._place_timer.timeout.connect(self.place_column)
         self.column.grew.connect(self._place_soon)
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
+        self.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
         conversation.opened.connect(self._on_opened)
         conversation.branch_changed.connect(self._on_branch_changed)
         conversation.older_loaded.connect(self._on_older_loaded)
@@ -408,6 +409,12 @@ class Transcript(QScrollArea):
         self._show_jump()
         if (self._is_near_top() or self._wants_newer()) and not self._build_timer.isActive():
             self._build_timer.start()
+
+    def _on_range_changed(self, _least: int, most: int) -> None:
+        if self._stick and not self._placing:
+            self._placing = True
+            self.verticalScrollBar().setValue(most)
+            self._placing = False
 
     def _show_jump(self) -> None:
         self.jump_button.setVisible(not self._stick and self.verticalScrollBar().maximum() > 0)

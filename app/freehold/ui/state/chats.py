@@ -13,12 +13,12 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     Qt,
-    QTimer,
     Signal,
 )
 
 from freehold.client.protocol import Client
 from freehold.errors import AppError
+from freehold.ui.state.delay import Delay
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.wire import Changed, ChatSummary, Resync, SearchHit
@@ -109,17 +109,10 @@ class ChatList(QObject):
         self.in_trash = False
         self.query = ""
         self._hits: tuple[SearchHit, ...] = ()
-        self._refresh = self._timer(REFRESH_MS, self.refresh)
-        self._search = self._timer(SEARCH_MS, self.refresh)
+        self._refresh = Delay(REFRESH_MS, self.refresh, self)
+        self._search = Delay(SEARCH_MS, self.refresh, self)
         session.event_received.connect(self._on_event)
         session.connected.connect(self._refresh.start)
-
-    def _timer(self, after_ms: int, call: Any) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(after_ms)
-        timer.timeout.connect(call)
-        return timer
 
     def _on_event(self, event: object) -> None:
         changed = isinstance(event, Changed) and event.topic == "chats"

@@ -11,9 +11,10 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 import msgspec
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from freehold.errors import AppError
+from freehold.ui.state.delay import Delay
 from freehold.ui.state.reply import BUSY, Reply
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
@@ -63,10 +64,7 @@ class Conversation(QObject):
         self._wanted = ""
         self._storing = asyncio.Lock()
         self._loading_older = False
-        self._reload_timer = QTimer(self)
-        self._reload_timer.setSingleShot(True)
-        self._reload_timer.setInterval(RELOAD_MS)
-        self._reload_timer.timeout.connect(self._reload_later)
+        self._reload_timer = Delay(RELOAD_MS, self._reload_later, self)
         session.event_received.connect(self._on_event)
         session.connected.connect(self._on_connected)
 
@@ -158,7 +156,7 @@ class Conversation(QObject):
     async def _store_blank(self) -> str:
         blank = self.chat
         chat = await self._session.client.create_chat(model_ref="" if blank.id else blank.model_ref)
-        if self.chat.id == "" and self.chat == blank:
+        if self.chat is blank and not blank.id and not self._wanted:
             self._wanted = chat.id
             self.chat = chat
             self.details_changed.emit()

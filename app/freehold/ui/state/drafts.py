@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 
 from freehold.errors import AppError
+from freehold.ui.state.delay import Delay
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 
@@ -31,10 +32,7 @@ class Drafts(QObject):
         self._store_draft = store_draft
         self._texts: dict[str, str] = {}
         self._unsaved: set[str] = set()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self.save_now)
+        self._timer = Delay(PAUSE_MS, self.save_now, self)
         session.connected.connect(self.save_now)
 
     @property
