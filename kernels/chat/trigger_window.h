@@ -1,9 +1,9 @@
 // Finds what wakes a lazy grammar.
 //
 // llama.cpp searches the whole output with regular expressions at every token, which costs the
-// square of the output's length (5 ms per token after 10,000 tokens). A trigger is short, so the end
-// of the output says the same; when it is found there, the tokens of the window are given to
-// llama.cpp's grammar, which finds it again and replays what follows.
+// square of the output's length. A trigger is short, so the end of the output says the same; when it
+// is found there, the tokens of the window are given to llama.cpp's grammar, which finds it again
+// and replays what follows.
 #pragma once
 
 #include "common.h"
