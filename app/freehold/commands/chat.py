@@ -13,7 +13,7 @@ import json
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -115,8 +115,9 @@ def _converse(runner: asyncio.Runner, client: Client, ref: str, system: str) -> 
         try:
             reply = runner.run(ask(client, chat.id, text, parent_id=parent_id, write=_write))
             parent_id = reply.id
-        except AppError as error:
-            print(f"freehold: {error.sentence}", file=sys.stderr)
+        except (AppError, KeyboardInterrupt) as error:
+            if isinstance(error, AppError):
+                print(f"freehold: {error.sentence}", file=sys.stderr)
             parent_id = runner.run(_last_message(client, chat.id))
         print()
     if parent_id is None:  # nothing was said
@@ -137,35 +138,40 @@ async def ask(
 
     Ctrl-C ends the answer; what came of it is kept. Raises: AppError when the answer failed.
     """
-    after = (await client.state()).seq
-    sent = await client.send(chat_id, text, parent_id=parent_id, token=secrets.token_hex(16))
-    reply = sent.reply
-    written = 0
-    with _stops_on_interrupt(client, reply.id):
-        async for event in _events(client, after):
-            match event:
-                case ReplyDelta(message_id=reply.id, part="content", offset=offset):
-                    if offset == written:
-                        write(event.text)
-                        written += len(event.text)
-                        continue
-                case ReplyProgress(message_id=reply.id):
-                    _tell_progress(event)
-                    continue
-                case ReplyFinished():
-                    if event.message.id != reply.id:
-                        continue
-                case Resync():
-                    pass
-                case _:
-                    continue
-            reply = await client.message(reply.id)  # the end, or something was missed
-            write(reply.content[written:])
-            written = max(written, len(reply.content))
-            if reply.status not in ("waiting", "streaming"):
-                break
+    async with _stops_on_interrupt(client) as interrupt:
+        after = (await client.state()).seq
+        sent = await client.send(chat_id, text, parent_id=parent_id, token=secrets.token_hex(16))
+        interrupt.begin(sent.reply.id)
+        reply = await _follow(client, sent.reply, after, write)
     if reply.error is not None:
         raise AppError.from_dict(msgspec.to_builtins(reply.error))
+    return reply
+
+
+async def _follow(client: Client, reply: Message, after: int, write: Write) -> Message:
+    written = 0
+    async for event in _events(client, after):
+        match event:
+            case ReplyDelta(message_id=reply.id, part="content", offset=offset):
+                if offset == written:
+                    write(event.text)
+                    written += len(event.text)
+                    continue
+            case ReplyProgress(message_id=reply.id):
+                _tell_progress(event)
+                continue
+            case ReplyFinished():
+                if event.message.id != reply.id:
+                    continue
+            case Resync():
+                pass
+            case _:
+                continue
+        reply = await client.message(reply.id)  # the end, or something was missed
+        write(reply.content[written:])
+        written = max(written, len(reply.content))
+        if reply.status not in ("waiting", "streaming"):
+            break
     return reply
 
 
@@ -174,28 +180,50 @@ async def _events(client: Client, after: int) -> AsyncIterator[AnyEvent]:
         yield envelope.event
 
 
-@contextlib.contextmanager
-def _stops_on_interrupt(client: Client, message_id: str) -> Iterator[None]:
+class Interrupt:
+    """Turns Ctrl-C into the end of the answer, also when pressed before the answer began."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._message_id: str | None = None
+        self._pressed = False
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    def press(self) -> None:
+        """Note that the person wants no more of it."""
+        self._pressed = True
+        if self._message_id is not None:
+            self._stopping.add(asyncio.ensure_future(self._stop(self._message_id)))
+
+    def begin(self, message_id: str) -> None:
+        """Say which answer an interrupt ends."""
+        self._message_id = message_id
+        if self._pressed:
+            self.press()
+
+    async def finish(self) -> None:
+        """Wait for what was begun."""
+        await asyncio.gather(*self._stopping)
+
+    async def _stop(self, message_id: str) -> None:
+        with contextlib.suppress(AppError):
+            await self._client.stop_reply(message_id)
+
+
+@contextlib.asynccontextmanager
+async def _stops_on_interrupt(client: Client) -> AsyncIterator[Interrupt]:
     loop = asyncio.get_running_loop()
-    stopping: set[asyncio.Task[None]] = set()
-
-    def stop() -> None:
-        stopping.add(loop.create_task(_stop(client, message_id)))
-
+    interrupt = Interrupt(client)
     try:
-        loop.add_signal_handler(signal.SIGINT, stop)
+        loop.add_signal_handler(signal.SIGINT, interrupt.press)
     except (NotImplementedError, RuntimeError):  # not the main thread, or Windows
-        yield
+        yield interrupt
         return
     try:
-        yield
+        yield interrupt
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-
-
-async def _stop(client: Client, message_id: str) -> None:
-    with contextlib.suppress(AppError):
-        await client.stop_reply(message_id)
+        await interrupt.finish()
 
 
 def _tell_progress(progress: ReplyProgress) -> None:
