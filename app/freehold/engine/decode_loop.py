@@ -20,6 +20,7 @@ from freehold.engine.protocol import Embedded, Failed
 from freehold.engine.requests import TokenLogprob
 from freehold.engine.scheduler import Limits, Scheduler, Step
 from freehold.engine.sequences import FinishReason, Sequence
+from freehold.engine.step_log import StepLog
 from freehold.engine.thread_tuner import ThreadTuner
 from freehold.errors import AppError, internal
 
@@ -69,6 +70,7 @@ class DecodeLoop:
         self._inbox: deque[Prepared | tuple[str, FinishReason]] = deque()
         self._wake = threading.Event()
         self._in_flight: Step | None = None
+        self.step_log = StepLog()
         self._prefill_tokens_per_s = 0.0
         self.steps = 0
         self.tokens_generated = 0
@@ -161,15 +163,19 @@ class DecodeLoop:
             self._context.set_threads(tuner.choose(count))
         self._in_flight = step
         computing = time.monotonic()
+        self.step_log.begin(computing)
         try:
             status, indices = self._context.run(step)
         finally:
             self._in_flight = None
+        computed = time.monotonic()
         if tuner is not None:
-            tuner.note(count, time.monotonic() - computing)
+            tuner.note(count, computed - computing)
         if status != 0:
+            self.step_log.give_up()
             self._recover(step, status)
             return
+        self.step_log.note(computing, computed, step)
         ready = scheduler.complete(step)
         self.steps += 1
         if step.prefill:

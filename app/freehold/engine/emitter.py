@@ -12,7 +12,7 @@ from typing import Final
 
 from freehold.engine.job import Ended, Handover, Job, Progress, TokenOut
 from freehold.engine.pipe import FrameWriter
-from freehold.engine.protocol import Done, Failed, PrefillProgress, WorkerMessage
+from freehold.engine.protocol import Done, Failed, PrefillProgress, Steps, WorkerMessage
 from freehold.engine.requests import WireError
 from freehold.engine.sequences import FinishReason
 
@@ -27,7 +27,8 @@ PROGRESS_S: Final = 0.25
 class Emitter:
     """Sends messages and deltas; never makes another thread wait for the pipe.
 
-    beat: called once a second while it returns a message, to show that the worker lives.
+    beat: called once a second while it returns messages, to show that the worker lives.
+    steps: the work not told yet; told before a request's end, which settles its energy.
     stop: called when a job's text ran into a stop string, to end its generation.
     """
 
@@ -35,11 +36,13 @@ class Emitter:
         self,
         writer: FrameWriter,
         *,
-        beat: Callable[[], WorkerMessage | None],
+        beat: Callable[[], tuple[WorkerMessage, ...]],
+        steps: Callable[[], Steps | None],
         stop: Callable[[Job], None],
     ) -> None:
         self._writer = writer
         self._beat = beat
+        self._steps = steps
         self._stop = stop
         self._outbox: deque[WorkerMessage] = deque()
         self.handover: Handover = deque()
@@ -84,13 +87,11 @@ class Emitter:
         next_beat_s = time.monotonic() + BEAT_S
         while True:
             beat = self._beat()
-            self._wake.wait(None if beat is None else max(0.0, next_beat_s - time.monotonic()))
+            self._wake.wait(max(0.0, next_beat_s - time.monotonic()) if beat else None)
             self._wake.clear()
             now = time.monotonic()
             if now >= next_beat_s:
-                beat = self._beat()
-                if beat is not None:
-                    self._outbox.append(beat)
+                self._outbox.extend(self._beat())
                 next_beat_s = now + BEAT_S
             self._take_handover()
             while not self._flush():
@@ -136,8 +137,9 @@ class Emitter:
         messages: list[WorkerMessage] = []
         while self._outbox:
             messages.append(self._outbox.popleft())
-        if self._progress:
-            messages += self._due_progress()
+        messages += self._due_progress()
+        if self._endings and (told := self._steps()) is not None:
+            messages.append(told)
         for job in list(self._dirty):
             ending = self._endings.pop(job, None)
             if ending is not None:

@@ -35,6 +35,7 @@ from freehold.engine.protocol import (
     LoadProgress,
     PrefillProgress,
     ServerMessage,
+    Steps,
     Tokenize,
     Tokenized,
     WorkerMessage,
@@ -58,6 +59,7 @@ class ProcessEngine:
 
     def __init__(self, *, stall_s: float = STALL_S) -> None:
         self._stall_s = stall_s
+        self.on_steps: Callable[[Steps], None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pipes: WorkerPipes | None = None
         self._loading: asyncio.Future[ModelInfo] | None = None
@@ -224,6 +226,9 @@ class ProcessEngine:
                 waiters, self._stats_waiters = self._stats_waiters, []
                 for waiter in waiters:
                     _resolve(waiter, message)
+            case Steps():
+                if self.on_steps is not None:
+                    self.on_steps(message)
             case _:
                 self._receive_loading(message)
 

@@ -34,6 +34,7 @@ from freehold.engine.protocol import (
     LoadFailed,
     LoadProgress,
     Shutdown,
+    Steps,
     Tokenize,
     WorkerMessage,
 )
@@ -57,7 +58,9 @@ class Worker:
 
     def __init__(self, read_from: int, write_to: int) -> None:
         self._read_from = read_from
-        self._emitter = Emitter(FrameWriter(write_to), beat=self._beat, stop=self._stop)
+        self._emitter = Emitter(
+            FrameWriter(write_to), beat=self._beat, steps=self._steps, stop=self._stop
+        )
         self._loop: DecodeLoop | None = None
         self._preparation: Preparation | None = None
         self._progress: float | None = None
@@ -149,13 +152,16 @@ class Worker:
 
     # --- life signs
 
-    def _beat(self) -> WorkerMessage | None:
+    def _beat(self) -> tuple[WorkerMessage, ...]:
         progress = self._progress
         if progress is not None:
-            return LoadProgress(fraction=progress)
+            return (LoadProgress(fraction=progress),)
         if self._loop is not None and self._loop.is_busy:
-            return self._stats()
-        return None
+            return self._stats(), self._loop.step_log.take()
+        return ()
+
+    def _steps(self) -> Steps | None:
+        return None if self._loop is None else self._loop.step_log.take()
 
     def _stats(self) -> EngineStats:
         loop = self._loop
