@@ -85,13 +85,17 @@ def siblings(
     connection: Any, chat_id: str, messages: Sequence[Message]
 ) -> dict[str, tuple[str, ...]]:
     """Return, for each message that has alternatives, all their ids in order of creation."""
-    parents = [message.parent_id for message in messages]
-    if not parents:
+    if not messages:
         return {}
+    parents = [message.parent_id for message in messages if message.parent_id is not None]
     groups: dict[str | None, list[str]] = {}
+    # Two parts, since only `=` is looked up in the index.
     for parent_id, id_ in connection.execute(
-        "SELECT message.parent_id, message.id FROM json_each(?2) JOIN message"
-        " ON message.chat_id = ?1 AND message.parent_id IS json_each.value ORDER BY message.seq",
+        "SELECT parent_id, id FROM (SELECT message.seq, message.parent_id, message.id"
+        " FROM json_each(?2) CROSS JOIN message"
+        " ON message.chat_id = ?1 AND message.parent_id = json_each.value"
+        " UNION ALL SELECT seq, parent_id, id FROM message"
+        " WHERE chat_id = ?1 AND parent_id IS NULL) ORDER BY seq",
         (chat_id, json.dumps(parents)),
     ):
         groups.setdefault(parent_id, []).append(id_)
