@@ -75,11 +75,10 @@ _CAUSES: Final[tuple[tuple[str, str, Callable[[re.Match[str]], str], str], ...]]
         "Check that the file is there and that your user may read it.",
     ),
     (
-        r"V cache quantization requires flash_attn|quantized V cache|"
-        r"n_embd_head_[kv].*not.*multiple|flash_attn.*not supported",
+        r"llama_init_from_model: (.*(?:cache type|flash_attn|Flash Attention|block size).*)",
         "invalid_request",
-        lambda _: "This KV cache type cannot be used with this model and attention setting.",
-        "Choose f16 for the KV cache, or switch flash attention on.",
+        lambda m: f"These KV cache types or attention settings do not suit this model: {m[1]}.",
+        "Choose f16 for both parts of the KV cache and leave flash attention on auto.",
     ),
 )
 

@@ -229,7 +229,7 @@ class ProcessEngine:
             case Steps():
                 if self.on_steps is not None:
                     self.on_steps(message)
-            case _:
+            case Hello() | LoadProgress() | Loaded() | LoadFailed():
                 self._receive_loading(message)
 
     def _receive_loading(self, message: Hello | LoadProgress | Loaded | LoadFailed) -> None:
