@@ -21,7 +21,7 @@ namespace {
 using clock_type = std::chrono::steady_clock;
 
 constexpr int    WAIT_FACTOR     = 10;
-constexpr size_t MAX_PARSE_DEPTH = 2000;  // nested brackets; the parser recurses for each
+constexpr size_t MAX_PARSE_DEPTH = 500;  // nested brackets; the parser takes 3 KB of stack for each
 
 enum class tail_kind { other, content, reasoning };
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -219,15 +220,27 @@ def test_output_of_no_format_is_kept(template: str) -> None:
         assert joined.strip(), text
 
 
-def test_a_model_nesting_brackets_without_end_is_harmless() -> None:
+@pytest.mark.parametrize("opening", ["[", '{"a":', "[1,"])
+@pytest.mark.parametrize("depth", [490, 200_000])
+def test_a_model_nesting_brackets_without_end_is_harmless(opening: str, depth: int) -> None:
+    """Whatever the depth, reading takes less than the 2 MB of stack given here."""
     formats = helper("Qwen-Qwen3-0.6B")
     applied = formats.apply(ChatPrompt(messages=(USER,), tools=TOOLS))
     formats.close()
-    start = '<tool_call>\n{"name": "get_weather", "arguments": {"city": '
     reader = Reader(applied)
-    reader.feed(start + "[" * 200_000)
-    reader.feed("", final=True)
-    assert len(reader.content) >= 200_000
+
+    def read() -> None:
+        reader.feed('<tool_call>\n{"name": "get_weather", "arguments": {"city": ')
+        reader.feed(opening * depth)
+        reader.feed("", final=True)
+
+    before = threading.stack_size(2 * 1024**2)
+    thread = threading.Thread(target=read)
+    thread.start()
+    threading.stack_size(before)
+    thread.join()
+    told = reader.content + "".join(call["arguments"] for call in reader.calls)
+    assert len(told) >= len(opening) * depth
 
 
 def test_continues_a_message() -> None:
