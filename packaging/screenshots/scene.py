@@ -1,0 +1,66 @@
+"""One scene in a process of its own: open the window, arrange it, take its picture."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import cast
+
+import qasync
+from PySide6.QtWidgets import QApplication
+
+from doubles.client import FakeClient
+from doubles.scenes import busy_workstation
+from doubles.waiting import until
+from freehold.paths import user_paths
+from freehold.ui.application import make_application
+from freehold.ui.chats.page import ChatsPage
+from freehold.ui.desktop import Desktop, Launch
+from freehold.ui.theme import Setting
+from freehold.wire import Settings
+
+WIDTH, HEIGHT = 1280, 820
+SETTLE_S = 0.6  # animations end, images are drawn
+
+
+async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
+    """Arrange the scene and save what the window shows."""
+    paths = user_paths()
+    paths.create()
+    server = busy_workstation(settings=Settings(theme=cast(Setting, theme)))
+
+    async def connect() -> FakeClient:
+        return server
+
+    desktop = Desktop(app, paths, connect)
+    desktop.window.setGeometry(0, 0, WIDTH, HEIGHT)
+    desktop.start(Launch())
+    await until(lambda: desktop.session.is_connected)
+    if scene == "chat":
+        await _open_chat(desktop, server)
+    else:
+        desktop.window.go_to(scene)
+    await asyncio.sleep(SETTLE_S)
+    if not desktop.window.grab().save(picture):
+        raise OSError(f"{picture} cannot be written")
+    await desktop.end()
+
+
+async def _open_chat(desktop: Desktop, server: FakeClient) -> None:
+    page = cast(ChatsPage, desktop.window.go_to("chats"))
+    newest = (await server.chats())[0]
+    page.show_chat(newest.id)
+    await until(lambda: page.conversation.messages)
+
+
+def main() -> int:
+    """Show the scene named on the command line."""
+    scene, theme, picture = sys.argv[1:4]
+    app = make_application()
+    with qasync.QEventLoop(app) as loop:
+        loop.run_until_complete(show(app, scene, theme, picture))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
