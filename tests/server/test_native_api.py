@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from freehold.client.http import HttpClient
 from freehold.client.sse import SseParser
 from freehold.errors import AppError
 from freehold.server import native_json
-from freehold.wire import Chat, Envelope, Hello, Resync, Sent, State
+from freehold.wire import Chat, Envelope, Hello, Notice, Resync, Sent, State
 
 API = "/freehold/v1"
 
@@ -307,3 +308,39 @@ def test_a_new_chat_gets_the_default_system_prompt(tmp_path: Path) -> None:
             wanted = {**http.get("/settings").json(), "default_system_prompt": "Be kind."}
             assert http.put("/settings", json=wanted).status_code == 200
             assert make_chat(http).system_prompt == "Be kind."
+
+
+# --- what went wrong at the start -------------------------------------------------------------
+
+
+@pytest.mark.allow_logs("damaged", "not a sound database")
+def test_a_damaged_database_is_set_aside_and_the_first_window_is_told(tmp_path: Path) -> None:
+    with live_server(lambda: fake_house(tmp_path, FakeModels())) as running:
+        database = running.house.paths.database
+    database.write_bytes(b"dust" * 10_000)
+    with live_server(lambda: fake_house(tmp_path, FakeModels())) as running:
+        headers = {"authorization": f"Bearer {running.key}"}
+        with httpx.Client(base_url=running.url + API, headers=headers) as http:
+            assert http.get("/chats").json() == []
+            state = msgspec.json.decode(http.get("/state").content, type=State)
+            (event,) = read_events(http, state.seq, 1)
+    assert isinstance(event.event, Notice)
+    assert "damaged" in event.event.error.message
+    assert event.event.error.hint
+
+
+def test_a_database_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
+    with live_server(lambda: fake_house(tmp_path, FakeModels())) as running:
+        path = running.house.paths.database
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "INSERT INTO migration (feature, number, name, applied_at, app_version)"
+        " VALUES ('chats', 99, 'm099_future', 9e9, '7.0.0')"
+    )
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(AppError) as refused:
+        fake_house(tmp_path, FakeModels())
+    assert refused.value.code == "storage_too_new"
+    assert "7.0.0" in refused.value.message
+    assert path.read_bytes() == before

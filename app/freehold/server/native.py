@@ -68,6 +68,7 @@ def router(house: House) -> APIRouter:
     async def events(request: Request) -> Response:
         after = query_number(request, "after")
         place = house.bus.seq if after is None else after
+        house.say_unsaid()
         return StreamingResponse(
             event_lines(house.bus, place),
             media_type="text/event-stream",

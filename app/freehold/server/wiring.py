@@ -65,7 +65,8 @@ class Address:
 class House:
     """Everything the routes need, joined once.
 
-    address: None until the socket is bound. stop: asks the process to end.
+    address: None until the socket is bound. stop: asks the process to end. unsaid: what a person
+    should know and no window has heard yet.
     """
 
     paths: Paths
@@ -83,16 +84,28 @@ class House:
     started_at: float = field(default_factory=time.time)
     address: Address | None = None
     stop: Callable[[], None] = lambda: None
+    unsaid: list[AppError] = field(default_factory=list)
     _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Put in order what a former server left, and begin what runs in the background."""
         for problem in (self.settings.problem, _recovered(self.database)):
             if problem is not None:
-                self.bus.publish(Notice(level="warning", error=to_error_info(problem)))
+                self.warn(problem)
         await self.conversations.recover()
         await self.engines.start()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
+
+    def warn(self, problem: AppError) -> None:
+        """Tell a person of a problem: now, or when the first window listens."""
+        self.unsaid.append(problem)
+        if self.bus.readers:
+            self.say_unsaid()
+
+    def say_unsaid(self) -> None:
+        """Tell what nobody has heard yet; called when a window begins to listen."""
+        while self.unsaid:
+            self.bus.publish(Notice(level="warning", error=to_error_info(self.unsaid.pop(0))))
 
     async def close(self) -> None:
         """End replies, streams and engine processes; what came of running replies is kept."""
@@ -105,12 +118,19 @@ class House:
         await asyncio.to_thread(self.database.close)
 
     async def _keep_up(self) -> None:
+        checked = False
         while True:
             try:
+                if not checked:
+                    checked = True
+                    damage = await self.database.check()
+                    if damage is not None:
+                        self.warn(damage)
                 await self.conversations.purge()
                 await self.database.back_up()
             except AppError as error:
                 log.warning("upkeep of the database failed: %s", error.message)
+                self.warn(error)
             await asyncio.sleep(UPKEEP_INTERVAL_S)
 
 
