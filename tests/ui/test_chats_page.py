@@ -3,113 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest_asyncio
-import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QPushButton
 
-from doubles.client import FakeClient
+from doubles.chat_desk import ChatDesk, open_desk
 from doubles.waiting import until
 from freehold.errors import AppError
-from freehold.ui.chats.message_view import AssistantMessage, UserMessage
-from freehold.ui.chats.page import ChatsPage
-from freehold.ui.state.session import Session
-from freehold.ui.tasks import end_all
-from freehold.ui.theme import Theme
-from freehold.wire import (
-    EngineState,
-    ModelEntry,
-    ReplyDelta,
-    ReplyProgress,
-    ReplyStats,
-)
-
-MODEL = ModelEntry(
-    ref="tiny",
-    name="Tiny 1B",
-    arch="llama",
-    bytes=1_200_000_000,
-    path="/m/tiny.gguf",
-    origin="imported",
-    ready=True,
-    quant="Q4_K_M",
-)
-OTHER = ModelEntry(
-    ref="big",
-    name="Big 70B",
-    arch="llama",
-    bytes=42_000_000_000,
-    path="/m/big.gguf",
-    origin="imported",
-    ready=True,
-    quant="Q5_K_M",
-)
-READY = EngineState(ref="tiny", phase="ready", fraction=1.0, context_tokens=8192)
-
-
-@dataclass
-class Desk:
-    """A page, its session and its server."""
-
-    client: FakeClient
-    session: Session
-    page: ChatsPage
-
-    def write(self, text: str) -> None:
-        """Type and press Enter."""
-        self.page.composer.box.setPlainText(text)
-        QTest.keyClick(self.page.composer.box, Qt.Key.Key_Return)
-
-    @property
-    def answers(self) -> list[AssistantMessage]:
-        return [v for v in self.page.transcript.views if isinstance(v, AssistantMessage)]
-
-    @property
-    def questions(self) -> list[UserMessage]:
-        return [v for v in self.page.transcript.views if isinstance(v, UserMessage)]
-
-    async def ask(self, text: str, answer: str = "Fine.") -> AssistantMessage:
-        """Ask and wait for the whole answer."""
-        before = self.page.conversation.total
-        self.client.script_reply([answer])
-        self.write(text)
-        await until(lambda: self.page.conversation.total >= before + 2)
-        await self.idle()
-        return self.answers[-1]
-
-    async def idle(self) -> None:
-        """Wait until no answer is under way and all is drawn."""
-        await until(lambda: not self.page.conversation.busy)
-        await until(lambda: self.page.transcript.is_settled)
+from freehold.wire import ReplyDelta, ReplyProgress, ReplyStats
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def desk() -> AsyncIterator[Desk]:
-    app = QApplication.instance()
-    assert isinstance(app, QApplication)
-    client = FakeClient(models=(MODEL, OTHER), engines=(READY,))
-    theme = Theme(app, setting="light")
-    session = Session(client, retry_s=(0.02,))
-    page = ChatsPage(session, theme)
-    page.resize(1100, 760)
-    page.show()
-    session.start()
-    await until(lambda: session.is_connected and page.conversation.chat.model_ref)
-    yield Desk(client, session, page)
-    page.close()
-    await until(lambda: not page.drafts.unsaved or not session.is_connected)
-    shiboken6.delete(page)
-    await session.stop()
-    await end_all()
-    shiboken6.delete(session)
-    shiboken6.delete(theme)
+async def desk() -> AsyncIterator[ChatDesk]:
+    async with open_desk() as desk:
+        yield desk
 
 
-async def test_a_question_is_answered_as_a_stream_with_figures_below(desk: Desk) -> None:
+async def test_a_question_is_answered_as_a_stream_with_figures_below(desk: ChatDesk) -> None:
     stats = ReplyStats(
         prompt_tokens=1840,
         cached_tokens=1512,
@@ -145,7 +58,7 @@ async def test_a_question_is_answered_as_a_stream_with_figures_below(desk: Desk)
     await until(lambda: desk.page.header.title.text() == "Hi there")
 
 
-async def test_stop_keeps_what_came(desk: Desk) -> None:
+async def test_stop_keeps_what_came(desk: ChatDesk) -> None:
     desk.client.script_reply(["Half an answer"], hold=True)
     desk.write("Tell me")
     await until(lambda: desk.answers and desk.answers[-1].body.text == "Half an answer")
@@ -155,7 +68,7 @@ async def test_stop_keeps_what_came(desk: Desk) -> None:
     assert "stopped by you" in desk.answers[-1].footer.stats.text()
 
 
-async def test_regenerate_and_version_arrows(desk: Desk) -> None:
+async def test_regenerate_and_version_arrows(desk: ChatDesk) -> None:
     answer = await desk.ask("Name a colour", "Blue")
     desk.client.script_reply(["Green"])
     answer.footer.regenerate_button.click()
@@ -169,7 +82,7 @@ async def test_regenerate_and_version_arrows(desk: Desk) -> None:
     assert not desk.answers[-1].footer.previous_button.isEnabled()
 
 
-async def test_editing_a_question_makes_a_branch_and_both_stay(desk: Desk) -> None:
+async def test_editing_a_question_makes_a_branch_and_both_stay(desk: ChatDesk) -> None:
     await desk.ask("First question", "First answer")
     await desk.ask("Second question", "Second answer")
     QTest.keyClick(desk.page.composer.box, Qt.Key.Key_Up)
@@ -191,7 +104,7 @@ async def test_editing_a_question_makes_a_branch_and_both_stay(desk: Desk) -> No
     assert desk.questions[-1].text.toPlainText() == "Second question"
 
 
-async def test_a_crash_keeps_the_half_answer_and_the_next_question_works(desk: Desk) -> None:
+async def test_a_crash_keeps_the_half_answer_and_the_next_question_works(desk: ChatDesk) -> None:
     error = AppError("engine_crashed", "The engine stopped (signal 9).", "It is loaded again.")
     desk.client.script_reply(["Half of "], error=error)
     desk.write("Go")
@@ -205,7 +118,7 @@ async def test_a_crash_keeps_the_half_answer_and_the_next_question_works(desk: D
     assert (await desk.ask("And now?", "Works.")).body.text == "Works."
 
 
-async def test_a_failed_answer_names_cause_and_next_step_and_can_be_retried(desk: Desk) -> None:
+async def test_a_failed_answer_names_cause_and_next_step_and_can_be_retried(desk: ChatDesk) -> None:
     error = AppError(
         "context_length_exceeded", "The prompt has 9,120 tokens, the context 8,192.", "Load more."
     )
@@ -221,7 +134,7 @@ async def test_a_failed_answer_names_cause_and_next_step_and_can_be_retried(desk
     await until(lambda: desk.answers[-1].body.text == "Now it fits.")
 
 
-async def test_drafts_are_saved_after_a_pause_and_come_back(desk: Desk) -> None:
+async def test_drafts_are_saved_after_a_pause_and_come_back(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     first = desk.page.conversation.chat.id
     desk.page.composer.box.setPlainText("half a thought")
@@ -240,7 +153,7 @@ async def test_drafts_are_saved_after_a_pause_and_come_back(desk: Desk) -> None:
     await until(lambda: desk.page.composer.text == "typed into the new chat")
 
 
-async def test_what_is_typed_without_a_server_is_kept_and_saved_later(desk: Desk) -> None:
+async def test_what_is_typed_without_a_server_is_kept_and_saved_later(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     chat_id = desk.page.conversation.chat.id
     desk.client.go_offline()
@@ -258,7 +171,7 @@ async def test_what_is_typed_without_a_server_is_kept_and_saved_later(desk: Desk
     await until(lambda: desk.client.conversations.chat(chat_id).draft == "important words")
 
 
-async def test_a_message_sent_twice_over_a_broken_line_is_one_message(desk: Desk) -> None:
+async def test_a_message_sent_twice_over_a_broken_line_is_one_message(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     broken = AppError("server_unreachable", "The line broke.", "Try again.", retryable=True)
     desk.client.fail_next("send", broken)
@@ -273,7 +186,7 @@ async def test_a_message_sent_twice_over_a_broken_line_is_one_message(desk: Desk
     assert desk.client.called("send")[-1]["token"] != tokens[0]
 
 
-async def test_typing_while_the_model_loads_queues_the_message(desk: Desk) -> None:
+async def test_typing_while_the_model_loads_queues_the_message(desk: ChatDesk) -> None:
     desk.page.conversation.update(model_ref="big")
     assert "it is loaded when you send" in desk.page.composer.hint.text()
     desk.client.hold_loads = True
@@ -288,7 +201,7 @@ async def test_typing_while_the_model_loads_queues_the_message(desk: Desk) -> No
     assert desk.page.composer.text == "typed meanwhile"
 
 
-async def test_progress_of_a_waiting_reply_is_told(desk: Desk) -> None:
+async def test_progress_of_a_waiting_reply_is_told(desk: ChatDesk) -> None:
     desk.client.script_reply([], hold=True, pause_s=30)
     desk.write("Wait")
     await until(lambda: desk.answers)
@@ -310,7 +223,7 @@ async def test_progress_of_a_waiting_reply_is_told(desk: Desk) -> None:
         await until(lambda words=words: words in answer.waiting.text)
 
 
-async def test_missed_text_is_read_again_and_other_replies_are_dropped(desk: Desk) -> None:
+async def test_missed_text_is_read_again_and_other_replies_are_dropped(desk: ChatDesk) -> None:
     held = desk.client.script_reply(["The beginning, "], hold=True)
     desk.write("Go")
     await until(lambda: desk.answers and desk.answers[-1].body.text == "The beginning, ")
@@ -339,7 +252,7 @@ async def test_missed_text_is_read_again_and_other_replies_are_dropped(desk: Des
     assert desk.answers[-1].body.text == stored + "the end"
 
 
-async def test_reconnecting_mid_answer_catches_up(desk: Desk) -> None:
+async def test_reconnecting_mid_answer_catches_up(desk: ChatDesk) -> None:
     held = desk.client.script_reply(["Before, "], hold=True)
     desk.write("Go")
     await until(lambda: desk.answers and desk.answers[-1].body.text == "Before, ")
@@ -355,7 +268,7 @@ async def test_reconnecting_mid_answer_catches_up(desk: Desk) -> None:
     assert desk.answers[-1].message.status == "complete"
 
 
-async def test_a_gap_in_the_events_that_swallowed_the_end_is_noticed(desk: Desk) -> None:
+async def test_a_gap_in_the_events_that_swallowed_the_end_is_noticed(desk: ChatDesk) -> None:
     desk.client.script_reply(["Words"], hold=True)
     desk.write("Go")
     await until(lambda: desk.answers and desk.answers[-1].body.text == "Words")
@@ -368,7 +281,7 @@ async def test_a_gap_in_the_events_that_swallowed_the_end_is_noticed(desk: Desk)
     assert desk.answers[-1].body.text == "Words, all"
 
 
-async def test_thinking_is_open_while_it_lasts_and_folded_afterwards(desk: Desk) -> None:
+async def test_thinking_is_open_while_it_lasts_and_folded_afterwards(desk: ChatDesk) -> None:
     desk.client.script_reply(["Answer"], reasoning=["Let me ", "think."], hold=True, pause_s=0.15)
     desk.write("Hm?")
     await until(lambda: desk.answers and desk.answers[-1].thinking is not None)
@@ -381,7 +294,7 @@ async def test_thinking_is_open_while_it_lasts_and_folded_afterwards(desk: Desk)
     assert not thinking.is_open
 
 
-async def test_the_picker_shows_models_and_never_loads_by_itself(desk: Desk) -> None:
+async def test_the_picker_shows_models_and_never_loads_by_itself(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     header = desk.page.header
     header.open_menu()
@@ -404,14 +317,14 @@ async def test_the_picker_shows_models_and_never_loads_by_itself(desk: Desk) -> 
     await until(lambda: "loaded" in header.model_button.text())
 
 
-async def test_the_context_meter_tells_the_share(desk: Desk) -> None:
+async def test_the_context_meter_tells_the_share(desk: ChatDesk) -> None:
     stats = ReplyStats(prompt_tokens=5000, completion_tokens=80, finish_reason="stop")
     desk.client.script_reply(["x"], stats=stats)
     desk.write("Fill it")
     await until(lambda: desk.page.header.meter.text == "Context 62 % full: 5,080 of 8,192 tokens")
 
 
-async def test_search_finds_messages_and_opens_their_chat(desk: Desk) -> None:
+async def test_search_finds_messages_and_opens_their_chat(desk: ChatDesk) -> None:
     await desk.ask("About walruses", "They have tusks.")
     first = desk.page.conversation.chat.id
     desk.page.new_chat()
@@ -427,7 +340,7 @@ async def test_search_finds_messages_and_opens_their_chat(desk: Desk) -> None:
     await until(lambda: desk.page.chats.rows.rowCount() > 2)
 
 
-async def test_trash_undo_restore_and_delete_for_good(desk: Desk) -> None:
+async def test_trash_undo_restore_and_delete_for_good(desk: ChatDesk) -> None:
     await desk.ask("Keep me", "ok")
     chat_id = desk.page.conversation.chat.id
     await until(lambda: desk.page.chats.chats)
@@ -456,7 +369,7 @@ async def test_trash_undo_restore_and_delete_for_good(desk: Desk) -> None:
     await until(lambda: chat_id not in [c.id for c in desk.client.conversations])
 
 
-async def test_rename_pin_and_settings_reach_the_server(desk: Desk) -> None:
+async def test_rename_pin_and_settings_reach_the_server(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     chat_id = desk.page.conversation.chat.id
     stored = desk.client.conversations.chat(chat_id)
@@ -479,7 +392,7 @@ async def test_rename_pin_and_settings_reach_the_server(desk: Desk) -> None:
     await until(lambda: stored.sampling == {})
 
 
-async def test_empty_states_teach(desk: Desk) -> None:
+async def test_empty_states_teach(desk: ChatDesk) -> None:
     assert desk.page.welcome.currentWidget() is desk.page.welcome.blank
     asked: list[str] = []
     desk.page.import_requested.connect(lambda: asked.append("import"))
@@ -490,7 +403,7 @@ async def test_empty_states_teach(desk: Desk) -> None:
     assert asked == ["import"]
 
 
-async def test_a_chat_whose_model_is_gone_says_so(desk: Desk) -> None:
+async def test_a_chat_whose_model_is_gone_says_so(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     await desk.client.remove_model("tiny")
     await until(lambda: "not on this machine any more" in desk.page.composer.hint.text())
@@ -498,7 +411,7 @@ async def test_a_chat_whose_model_is_gone_says_so(desk: Desk) -> None:
     assert len(desk.page.transcript.views) == 2
 
 
-async def test_sticks_to_the_end_only_if_the_reader_was_there(desk: Desk) -> None:
+async def test_sticks_to_the_end_only_if_the_reader_was_there(desk: ChatDesk) -> None:
     await desk.ask("Long", "A paragraph of words.\n\n" * 80)
     transcript = desk.page.transcript
     bar = transcript.verticalScrollBar()
@@ -519,7 +432,7 @@ async def test_sticks_to_the_end_only_if_the_reader_was_there(desk: Desk) -> Non
     assert transcript.jump_button.isHidden()
 
 
-async def test_shift_enter_begins_a_line_and_the_box_grows_to_ten(desk: Desk) -> None:
+async def test_shift_enter_begins_a_line_and_the_box_grows_to_ten(desk: ChatDesk) -> None:
     box = desk.page.composer.box
     box.setFocus()
     one = box.wanted_height()
@@ -535,7 +448,7 @@ async def test_shift_enter_begins_a_line_and_the_box_grows_to_ten(desk: Desk) ->
     assert not desk.client.called("send")
 
 
-async def test_copy_and_code_copy(desk: Desk) -> None:
+async def test_copy_and_code_copy(desk: ChatDesk) -> None:
     answer = await desk.ask("Code?", "Look:\n\n```py\nprint('ä')\n```\n")
     answer.footer.copy_button.click()
     assert QGuiApplication.clipboard().text() == "Look:\n\n```py\nprint('ä')\n```\n"
@@ -543,7 +456,7 @@ async def test_copy_and_code_copy(desk: Desk) -> None:
     assert QGuiApplication.clipboard().text() == "print('ä')"
 
 
-async def test_a_theme_switch_draws_again(desk: Desk) -> None:
+async def test_a_theme_switch_draws_again(desk: ChatDesk) -> None:
     answer = await desk.ask("Link?", "See [this](https://example.org).")
     view = answer.body.views[0]
     before = view.toHtml()

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from freehold.ui.chats.chat_rows import ChatRowPainter
+from freehold.ui.chats.tips import plain_tip
 from freehold.ui.icons import set_icon
 from freehold.ui.state.chats import ROW_ROLE, ChatList
 from freehold.ui.tasks import spawn
@@ -191,7 +192,7 @@ class ChatPanel(QFrame):
     def _on_trashed(self, chat: ChatSummary) -> None:
         self._undo = chat
         self._undo_words.setText("Moved to the trash")
-        self._undo_words.setToolTip(chat.title)
+        self._undo_words.setToolTip(plain_tip(chat.title))
         self._strip.show()
         self._undo_timer.start()
         self.chat_gone.emit(chat.id)

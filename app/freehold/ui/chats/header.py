@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QWidget
 
 from freehold.ui.chats.context_meter import ContextMeter
 from freehold.ui.chats.model_picker import ModelButton, ModelMenu
+from freehold.ui.chats.tips import plain_tip
 from freehold.ui.state.conversation import Conversation
 from freehold.ui.state.session import Session
 from freehold.ui.theme import Theme
@@ -33,7 +34,7 @@ class TitleEdit(QLineEdit):
         if not self.hasFocus():
             self.setText(title)
             self.setCursorPosition(0)
-            self.setToolTip(title)
+            self.setToolTip(plain_tip(title))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:

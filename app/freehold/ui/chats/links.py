@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QWidget
 
 from freehold.ui.chats.markdown import is_safe_link
+from freehold.ui.theme import Theme
+from freehold.ui.widgets.question import Choice, Question
 
 
 def real_target(url: QUrl) -> str:
@@ -17,31 +19,26 @@ def real_target(url: QUrl) -> str:
     return f"{host}:{url.port()}" if url.port() != -1 else host
 
 
-def open_link(parent: QWidget, url: QUrl) -> QMessageBox | None:
+def open_link(theme: Theme, parent: QWidget, url: QUrl) -> Question | None:
     """Ask before a link is opened; anything but http, https and mailto is never opened."""
     if not is_safe_link(url):
         return None
-    box = QMessageBox(parent.window())
-    box.setWindowTitle("Open link")
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText(f"This link leads to {real_target(url)}.")
     address = url.toString(QUrl.ComponentFormattingOption.FullyEncoded)
-    shown = address if len(address) <= 400 else f"{address[:400]}…"
-    box.setInformativeText(f"{shown}\n\nIt was written by the model. Open it in your browser?")
-    box.setIcon(QMessageBox.Icon.Question)
-    opening = box.addButton("Open", QMessageBox.ButtonRole.AcceptRole)
-    copying = box.addButton("Copy address", QMessageBox.ButtonRole.ActionRole)
-    cancel = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
-    box.setDefaultButton(cancel)
-    box.setEscapeButton(cancel)
-    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    shown = address if len(address) <= 300 else f"{address[:300]}…"
+    dialog = Question(
+        theme,
+        f"Open {real_target(url)}?",
+        f"The model wrote a link to this place. It is opened outside Freehold.\n\n{shown}",
+        (Choice("cancel", "Cancel"), Choice("copy", "Copy address"), Choice("open", "Open")),
+        parent=parent.window(),
+    )
 
     def chosen() -> None:
-        if box.clickedButton() is opening:
+        if dialog.answer.key == "open":
             QDesktopServices.openUrl(url)
-        elif box.clickedButton() is copying:
+        elif dialog.answer.key == "copy":
             QGuiApplication.clipboard().setText(address)
 
-    box.finished.connect(chosen)
-    box.open()
-    return box
+    dialog.finished.connect(chosen)
+    dialog.open()
+    return dialog

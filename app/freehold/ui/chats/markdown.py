@@ -26,6 +26,7 @@ from PySide6.QtGui import (
     QTextTable,
 )
 
+from freehold.ui.chats.tips import plain_tip
 from freehold.ui.theme import Theme
 
 DIALECT: Final = QTextDocument.MarkdownFeature(
@@ -159,7 +160,7 @@ class _Cleaner:
         if given.isAnchor():
             if is_safe_link(QUrl(given.anchorHref())):
                 form.setForeground(QBrush(self._theme.color("link")))
-                form.setToolTip(given.anchorHref())
+                form.setToolTip(plain_tip(given.anchorHref()))
             else:
                 self._unlink(position, length, given)
                 return

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from freehold.ui.chats.tips import plain_tip
 from freehold.ui.icons import pixmap, set_icon
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
@@ -238,5 +239,5 @@ class ModelButton(QPushButton):
         text = f"{name}  ·  {state}" if name else "Choose a model"
         shown = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, 280)
         self.setText(shown.replace("&", "&&"))
-        self.setToolTip(text if name else "Choose the model that answers in this chat")
+        self.setToolTip(plain_tip(text) if name else "Choose the model that answers in this chat")
         self.setAccessibleName(f"Model: {text}")

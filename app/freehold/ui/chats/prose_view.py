@@ -44,7 +44,7 @@ class ProseView(QTextBrowser):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.viewport().setAutoFillBackground(False)
-        self.anchorClicked.connect(lambda url: open_link(self, url))
+        self.anchorClicked.connect(lambda url: open_link(theme, self, url))
 
     @property
     def source_text(self) -> str:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 from freehold.ui.chats.prose_view import ProseView
 from freehold.ui.chats.segmenter import cells
 from freehold.ui.chats.stack import Stack
+from freehold.ui.chats.tips import plain_tip
 from freehold.ui.theme import Theme
 
 TEXT_ROWS: Final = 30
@@ -70,7 +71,8 @@ class Grid(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             row = self._row(index.row())
-            return row[index.column()] if index.column() < len(row) else ""
+            text = row[index.column()] if index.column() < len(row) else ""
+            return text if role == Qt.ItemDataRole.DisplayRole else plain_tip(text)
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() < len(self._align):
             return self._align[index.column()] | Qt.AlignmentFlag.AlignVCenter
         return None

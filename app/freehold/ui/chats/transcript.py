@@ -129,6 +129,13 @@ class Transcript(QScrollArea):
         return not self._build_timer.isActive() and not self._place_timer.isActive()
 
     @property
+    def is_filled(self) -> bool:
+        """Return whether what can be seen is drawn."""
+        if self.is_settled:
+            return True
+        return not self._unfinished and self.column.height() >= self.viewport().height() > 0
+
+    @property
     def at_end(self) -> bool:
         """Return whether the reader is at the end and stays there."""
         return self._stick

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,7 +60,7 @@ class ChatRows(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return row.title or "New chat"
         if role == Qt.ItemDataRole.ToolTipRole and isinstance(row, ChatSummary):
-            return row.title
+            return f"<qt>{html.escape(row.title)}</qt>"  # a title must not become rich text
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
