@@ -360,6 +360,26 @@ async def test_closing_keeps_replies_as_far_as_they_came(desk: Desk) -> None:
     assert refused.value.code == "busy"
 
 
+@pytest.mark.parametrize("jump_s", [86_400, -86_400, 10 * 365 * 86_400, -10 * 365 * 86_400])
+async def test_durations_do_not_follow_a_clock_that_jumps(desk: Desk, jump_s: float) -> None:
+    now = [1_800_000_000.0]
+    desk.turns._clock = lambda: now[0]
+    gate = asyncio.Event()
+    desk.engine.script = say("some ", Pause(gate), "more")
+    sent = await desk.send()
+    await until(lambda: desk.of(ReplyDelta))
+    now[0] += jump_s
+    gate.set()
+    message = await desk.ended(sent)
+    assert message.stats is not None
+    assert 0 < message.stats.duration_s < 60
+    assert all(0 <= delta.tokens_per_s < 1e6 for delta in desk.of(ReplyDelta))
+    assert message.created_at == 1_800_000_000.0
+    after = await desk.ended(await desk.send("next", message.id, message.chat_id))
+    assert after.status == "complete"
+    assert [m.content for m in (await desk.chats.chat(message.chat_id)).messages][2] == "next"
+
+
 # --- several at once -------------------------------------------------------------------------
 
 
