@@ -28,13 +28,33 @@ from freehold.ui.theme import Theme
 _applications: list[QApplication] = []
 
 
+class _PatientLoop(qasync.QEventLoop):
+    """pytest-qt processes events between the parts of a test, while asyncio calls no loop running.
+
+    What falls due then must find its loop as it would in the program.
+    """
+
+    def call_later(self, delay, callback, *args, context=None):  # type: ignore[no-untyped-def]
+        return super().call_later(delay, self._call, callback, *args, context=context)
+
+    def _call(self, callback, *args):  # type: ignore[no-untyped-def]
+        if asyncio._get_running_loop() is not None:
+            callback(*args)
+            return
+        asyncio._set_running_loop(self)
+        try:
+            callback(*args)
+        finally:
+            asyncio._set_running_loop(None)
+
+
 def _qt_loop() -> asyncio.AbstractEventLoop:
     existing = QApplication.instance()
     if not isinstance(existing, QApplication):
         existing = QApplication([])
         _applications.append(existing)
     existing.setQuitOnLastWindowClosed(False)
-    return qasync.QEventLoop(existing)
+    return _PatientLoop(existing)
 
 
 def pytest_asyncio_loop_factories(

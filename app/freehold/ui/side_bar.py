@@ -8,7 +8,6 @@ from typing import Final
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -67,7 +66,6 @@ class SideBar(QFrame):
         brand.addWidget(self._word, 1)
         column.addLayout(brand)
         column.addSpacing(SIZES["space-2"])
-        self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
         for number, place in enumerate(PLACES, start=1):
             if place.below:
@@ -89,13 +87,14 @@ class SideBar(QFrame):
         button.setCursor(Qt.CursorShape.PointingHandCursor)
         set_icon(button, theme, place.icon, "text-muted", "selected-text")
         button.clicked.connect(lambda _checked=False: self.chosen.emit(place.key))
-        self._group.addButton(button)
         self._buttons[place.key] = button
         return button
 
     def show_chosen(self, key: str) -> None:
         """Mark the page that is shown."""
-        self._buttons[key].setChecked(True)
+        # No QButtonGroup: in one, Tab would reach a single button.
+        for name, button in self._buttons.items():
+            button.setChecked(name == key)
 
     def button(self, key: str) -> QToolButton:
         """Return the button of a page."""

@@ -90,6 +90,7 @@ class SingleInstance(QObject):
         while (socket := self._server.nextPendingConnection()) is not None:
             socket.readyRead.connect(lambda socket=socket: self._hear(socket))
             socket.disconnected.connect(socket.deleteLater)
+            self._hear(socket)  # what came before the signal was connected
 
     def _hear(self, socket: QLocalSocket) -> None:
         if socket.bytesAvailable() > MOST_BYTES:

@@ -180,6 +180,8 @@ class Session(QObject):
 
     def refresh(self) -> None:
         """Read the state again, once, however often this is asked meanwhile."""
+        if self._task is None:
+            return
         self._stale = True
         if self._refresh is None or self._refresh.done():
             self._refresh = spawn(self, self._refresh_loop(), failed=self._refresh_failed)

@@ -50,6 +50,8 @@ class Question(QDialog):
         self.setModal(True)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
         self.setMinimumWidth(460)
+        self.setAccessibleName(title)
+        self.setAccessibleDescription(text)
         self.answer = Answer("")
         column = QVBoxLayout(self)
         space = SIZES["space-3"]
