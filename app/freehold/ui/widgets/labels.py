@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
@@ -65,7 +67,8 @@ class ElidedLabel(QLabel):
 
     def _explain(self) -> None:
         whole = self.shown_text() == self.text()
-        self.setToolTip("" if whole else self.text())
+        # Names come from files: markup in them must not become rich text.
+        self.setToolTip("" if whole else f"<qt>{html.escape(self.text())}</qt>")
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
