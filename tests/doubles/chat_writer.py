@@ -3,7 +3,8 @@
     python chat_writer.py DATA_FOLDER
 
 Lines: `asked ID`, `told ID CHARACTERS`, `ended ID CHARACTERS`; each is printed after the
-transaction that it speaks of has returned. It never ends by itself: the test kills it.
+transaction that it speaks of has returned. It begins at the first line on stdin (so that a test
+can have the next one ready) and never ends by itself: the test kills it.
 """
 
 from __future__ import annotations
@@ -70,4 +71,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.stdin.readline():
+        main(Path(sys.argv[1]))

@@ -25,28 +25,37 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 def start_writer(folder: Path) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join((str(TESTS.parent / "app"), str(TESTS))),
-    }
+    """Start a writer that waits for its word to begin."""
+    path = os.pathsep.join((str(TESTS.parent / "app"), str(TESTS)))
     return subprocess.Popen(
-        [sys.executable, "-X", "frozen_modules=on", chat_writer.__file__, str(folder)],
+        [sys.executable, chat_writer.__file__, str(folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": path},
     )
 
 
-def kill_after(writer: subprocess.Popen[bytes], chance: random.Random) -> list[str]:
-    """Kill the writer at a random moment; return the whole lines it said before."""
+def run_and_kill(writer: subprocess.Popen[bytes], chance: random.Random) -> list[str]:
+    """Let the writer begin and kill it at a random moment; return the whole lines it said."""
+    assert writer.stdin is not None
     assert writer.stdout is not None
-    pipe = writer.stdout.fileno()
+    writer.stdin.write(b"\n")
+    writer.stdin.flush()
     if chance.random() < 0.85:
         # Most kills hit the writing; the others its start.
-        select.select([pipe], [], [], 20)
+        select.select([writer.stdout], [], [], 20)
     time.sleep(chance.random() * 0.03)
+    return kill(writer)
+
+
+def kill(writer: subprocess.Popen[bytes]) -> list[str]:
+    """Kill the writer; return the whole lines it had said."""
+    assert writer.stdin is not None
+    assert writer.stdout is not None
     writer.send_signal(signal.SIGKILL)
     said = writer.stdout.read()
     writer.wait(10)
+    writer.stdin.close()
     writer.stdout.close()
     return said.decode().rpartition("\n")[0].splitlines()
 
@@ -71,8 +80,10 @@ def test_nothing_acknowledged_is_lost_in_200_kills(tmp_path: Path) -> None:
     asked: set[str] = set()
     told: dict[str, int] = {}
     ended: dict[str, int] = {}
+    following = start_writer(tmp_path)
     for _ in range(KILLS):
-        for line in kill_after(start_writer(tmp_path), chance):
+        writer, following = following, start_writer(tmp_path)
+        for line in run_and_kill(writer, chance):
             word, id_, *count = line.split()
             if word == "asked":
                 asked.add(id_)
@@ -87,6 +98,7 @@ def test_nothing_acknowledged_is_lost_in_200_kills(tmp_path: Path) -> None:
         for id_, length in ended.items():
             status, text = found[id_]
             assert (status, len(text)) == ("complete", length)
+    kill(following)
     assert len(asked) > KILLS  # the kills did hit a writer at work
     assert len(told) > len(ended)
     # The server's own start puts an end to what was left half written.
