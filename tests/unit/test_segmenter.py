@@ -9,15 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from freehold.ui.chats.segmenter import (
-    HARD_CHARS,
-    TARGET_CHARS,
-    Kind,
-    Segment,
-    Segmenter,
-    cells,
-    split,
-)
+from freehold.ui.chats.segment import Kind, Segment, cells
+from freehold.ui.chats.segmenter import HARD_CHARS, TARGET_CHARS, Segmenter, split
 
 LINES = st.sampled_from(
     [

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QWidget
 
 from freehold.ui.chats.code_view import CodeView
 from freehold.ui.chats.prose_view import ProseView
-from freehold.ui.chats.segmenter import Kind, Segment, Segmenter
+from freehold.ui.chats.segment import Kind, Segment
+from freehold.ui.chats.segmenter import Segmenter
 from freehold.ui.chats.stack import Stack
 from freehold.ui.chats.table_view import MarkdownTable
 from freehold.ui.theme import Theme

@@ -129,7 +129,7 @@ class Footer(QWidget):
     def show_stats(self, message: Message) -> None:
         """Show the figures of an answer."""
         self.stats.setText(stats_text(message.stats, message.status))
-        self.stats.setToolTip(stats_explained(message.stats))
+        self.setToolTip(stats_explained(message.stats))  # the label's own tip is what it elides
 
     def show_versions(self, versions: tuple[str, ...], shown: str) -> None:
         """Show arrows when a message has more than one version."""

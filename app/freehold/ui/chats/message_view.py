@@ -348,6 +348,15 @@ class ToolCard(QFrame):
         return self._fold.sizeHint().height() + 10 + inner
 
 
+def make_message_view(theme: Theme, message: Message, author: str, parent: QWidget) -> MessageView:
+    """Return the view of a message, by its role."""
+    if message.role == "user":
+        return UserMessage(theme, message, parent)
+    if message.role == "tool":
+        return ToolMessage(theme, message, parent)
+    return AssistantMessage(theme, message, author, parent)
+
+
 def tool_name(call: dict[str, object]) -> str:
     """Return the name of the tool a call asks for."""
     function = call.get("function")

@@ -8,12 +8,13 @@ from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayou
 
 from freehold.errors import AppError
 from freehold.ui.chats.chat_panel import ChatPanel
+from freehold.ui.chats.column import MESSAGE_WIDTH, SIDE
 from freehold.ui.chats.composer import Composer
 from freehold.ui.chats.header import ChatHeader
 from freehold.ui.chats.message_view import UserMessage
 from freehold.ui.chats.settings_panel import SettingsPanel
 from freehold.ui.chats.sheet import SHEET
-from freehold.ui.chats.transcript import MESSAGE_WIDTH, SIDE, Transcript
+from freehold.ui.chats.transcript import Transcript
 from freehold.ui.chats.welcome import Welcome
 from freehold.ui.state.chats import ChatList
 from freehold.ui.state.conversation import Conversation, new_token

@@ -11,9 +11,9 @@ whatever its length, because its view appends instead of drawing again.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
+
+from freehold.ui.chats.segment import FENCE, THINK_CLOSE, THINK_OPEN, Kind, Segment, cells
 
 TARGET_CHARS: Final = 4_000  # prose ends at the first block end beyond this
 ITEM_CHARS: Final = 5_000  # or at a list item
@@ -22,51 +22,9 @@ HARD_CHARS: Final = 8_000  # or inside a line, at a space
 LOOK_CHARS: Final = 1_024  # a line is judged by its beginning: enough for fences and table rules
 _SPACE_REACH: Final = 1_000  # how far back a space is looked for when a line must be cut
 
-_FENCE = re.compile(r"^( *)(`{3,}|~{3,})[ \t]*([^\r\n]*)$")
 _ITEM = re.compile(r"^( *)([-*+]|\d{1,9}[.)])( +|$)")
 _RULE_ROW = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _BLOCK_START = re.compile(r"^ {0,3}(#{1,6}(\s|$)|>|([-*_])[ \t]*(\3[ \t]*){2,}$)")
-_THINK_OPEN: Final = "<think>"
-_THINK_CLOSE: Final = "</think>"
-_MAYBE_MARK = re.compile(r"^ *(`{1,}|~{1,})[^`]*$")
-
-
-class Kind(StrEnum):
-    """What a segment holds, which decides how it is drawn."""
-
-    PROSE = "prose"
-    CODE = "code"
-    TABLE = "table"
-    THINKING = "thinking"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece of a reply.
-
-    text: exactly the characters of the input. indent: columns of the list item it stands in, which
-    are left out when it is shown. language: the first word behind a code fence.
-    """
-
-    kind: Kind
-    text: str
-    frozen: bool
-    indent: int = 0
-    language: str = ""
-
-    @property
-    def shown(self) -> str:
-        """Return the text to draw: without fences, marks and the indent of its list item."""
-        if self.kind is Kind.THINKING:
-            return _thinking_text(self.text)
-        text = self.text
-        if not self.frozen:
-            head, newline, last = text.rpartition("\n")
-            if _MAYBE_MARK.match(last):  # a fence that is still being written
-                text = head + newline
-        if self.kind is Kind.CODE:
-            return _code_text(text, self.indent)
-        return _dedent(text, self.indent) if self.indent else text
 
 
 class Segmenter:
@@ -160,19 +118,19 @@ class Segmenter:
         if self._started:
             return False
         self._started = bool(line.strip())
-        if not line.lstrip().startswith(_THINK_OPEN):
+        if not line.lstrip().startswith(THINK_OPEN):
             return False
         self._begin(Kind.THINKING)
         return True
 
     def _think(self, piece: str) -> None:
         """Take a piece of thinking; what stands behind its end is a new line."""
-        known = "".join(self._pieces)[1 - len(_THINK_CLOSE) :] if self._pieces else ""
-        end = (known + piece).find(_THINK_CLOSE)
+        known = "".join(self._pieces)[1 - len(THINK_CLOSE) :] if self._pieces else ""
+        end = (known + piece).find(THINK_CLOSE)
         if end < 0:
             self._append(piece)
             return
-        cut = end + len(_THINK_CLOSE) - len(known)
+        cut = end + len(THINK_CLOSE) - len(known)
         self._append(piece[:cut])
         self._freeze()
         self._begin(Kind.PROSE)
@@ -202,7 +160,7 @@ class Segmenter:
             self._prose_line = ""
             return
         indent = len(bare) - len(bare.lstrip(" "))
-        fence = _FENCE.match(bare)
+        fence = FENCE.match(bare)
         if fence and self._opens_fence(fence):
             while self._items and indent < self._items[-1]:
                 self._items.pop()
@@ -255,7 +213,7 @@ class Segmenter:
         return indent < self._items[-1] + 4
 
     def _closes_fence(self, line: str) -> bool:
-        fence = _FENCE.match(line.rstrip("\r\n"))
+        fence = FENCE.match(line.rstrip("\r\n"))
         return (
             fence is not None
             and not fence[3]
@@ -290,7 +248,7 @@ class Segmenter:
         return (
             "|" in bare
             and not _BLOCK_START.match(bare)
-            and not _FENCE.match(bare)
+            and not FENCE.match(bare)
             and _item(bare) is None
         )
 
@@ -339,7 +297,7 @@ class Segmenter:
             self._pieces = ["".join(self._pieces)]
         text = (self._pieces[0] if self._pieces else "") + self._line
         kind = self._kind
-        if not self._started and self._line.lstrip().startswith(_THINK_OPEN):
+        if not self._started and self._line.lstrip().startswith(THINK_OPEN):
             kind = Kind.THINKING
         return Segment(kind, text, False, self._indent, self._language)
 
@@ -352,28 +310,6 @@ def split(text: str) -> tuple[Segment, ...]:
     return segmenter.segments()
 
 
-def cells(row: str) -> list[str]:
-    """Return the cells of a table row; `\\|` and pipes inside code spans do not divide."""
-    body = row.strip()
-    body = body[1:] if body.startswith("|") else body
-    found: list[str] = []
-    start, position, ticks = 0, 0, False
-    while position < len(body):
-        character = body[position]
-        if character == "\\":
-            position += 1
-        elif character == "`":
-            ticks = not ticks and body.find("`", position + 1) >= 0
-        elif character == "|" and not ticks:
-            found.append(body[start:position].strip())
-            start = position + 1
-        position += 1
-    last = body[start:].strip()
-    if last or not found:
-        found.append(last)
-    return [cell.replace("\\|", "|") for cell in found]
-
-
 def _item(line: str) -> re.Match[str] | None:
     """Return the list item a line begins; a rule (`* * *`) is none."""
     return None if _BLOCK_START.match(line) else _ITEM.match(line)
@@ -382,35 +318,3 @@ def _item(line: str) -> re.Match[str] | None:
 def _language(info: str) -> str:
     words = info.split()
     return words[0].strip("{}.").lower()[:40] if words else ""
-
-
-def _code_text(text: str, indent: int) -> str:
-    first, _, body = text.partition("\n")
-    opening = _FENCE.match(first.rstrip("\r"))
-    lines = body.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    closing = _FENCE.match(lines[-1].rstrip("\r")) if lines else None
-    if opening and closing and not closing[3] and closing[2].startswith(opening[2]):
-        lines.pop()
-    return "\n".join(_without_indent(line.rstrip("\r"), indent) for line in lines)
-
-
-def _thinking_text(text: str) -> str:
-    body = text.lstrip()[len(_THINK_OPEN) :]
-    return body.split(_THINK_CLOSE, 1)[0].strip("\r\n")
-
-
-def _dedent(text: str, indent: int) -> str:
-    """Take the indent off the lines up to the first that has less of it."""
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
-        if line.strip() and len(line) - len(line.lstrip(" ")) < min(indent, 2):
-            break
-        lines[index] = _without_indent(line, indent)
-    return "\n".join(lines)
-
-
-def _without_indent(line: str, indent: int) -> str:
-    lead = len(line) - len(line.lstrip(" "))
-    return line[min(lead, indent) :]

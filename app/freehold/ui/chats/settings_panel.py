@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from freehold.ui.state.delay import Delay
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.labels import text_label
@@ -86,10 +87,7 @@ class SettingsPanel(QFrame):
         self._filling = False
         self._sampling: dict[str, Any] = {}
         self._dirty: set[str] = set()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(SAVE_MS)
-        self._timer.timeout.connect(self.save_now)
+        self._timer = Delay(SAVE_MS, self.save_now, self)
         head = QHBoxLayout()
         head.addWidget(text_label("Chat settings", "section"), 1)
         head.addWidget(icon_button(theme, "close", "Close", self.closed.emit))

@@ -17,7 +17,7 @@ from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from freehold.ui.chats.prose_view import ProseView
-from freehold.ui.chats.segmenter import cells
+from freehold.ui.chats.segment import cells
 from freehold.ui.chats.stack import Stack
 from freehold.ui.chats.tips import plain_tip
 from freehold.ui.theme import Theme

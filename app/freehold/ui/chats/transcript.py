@@ -15,8 +15,8 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
-from freehold.ui.chats.message_view import AssistantMessage, MessageView, ToolMessage, UserMessage
-from freehold.ui.chats.stack import Stack, wanted_height
+from freehold.ui.chats.column import Column, Redrawing
+from freehold.ui.chats.message_view import AssistantMessage, MessageView, make_message_view
 from freehold.ui.state.conversation import PAGE_MESSAGES, Conversation
 from freehold.ui.state.reply import Reply
 from freehold.ui.state.session import Session
@@ -25,38 +25,9 @@ from freehold.ui.widgets.buttons import push_button
 from freehold.wire import Message
 
 MOST_ALIVE: Final = 200
-MESSAGE_WIDTH: Final = 800
-SIDE: Final = 24
 SLICE_S: Final = 0.010
 END_SLACK: Final = 24  # this near to the end counts as being there
 NEAR: Final = 600  # this near to the top, older messages are built
-
-
-class Column(Stack):
-    """Messages in the middle of the page, at most `MESSAGE_WIDTH` wide."""
-
-    grew = Signal()
-
-    def child_grew(self) -> None:
-        self.grew.emit()
-
-    def message_width(self, width: int) -> int:
-        """Return how wide messages are in a column of `width`."""
-        return max(200, min(MESSAGE_WIDTH, width - 2 * SIDE))
-
-    def heightForWidth(self, width: int) -> int:
-        inner = self.message_width(width)
-        return 12 + sum(part.heightForWidth(inner) for part in self.parts) + 24
-
-    def place(self) -> None:
-        inner = self.message_width(self.width())
-        left, top = (self.width() - inner) // 2, 12
-        for part in self.parts:
-            height = wanted_height(part, inner)
-            part.setGeometry(left, top, inner, height)
-            if isinstance(part, Stack):
-                part.place()
-            top += height
 
 
 class Transcript(QScrollArea):
@@ -273,12 +244,7 @@ class Transcript(QScrollArea):
             self._build_timer.start()
 
     def _make(self, message: Message) -> MessageView:
-        if message.role == "user":
-            view: MessageView = UserMessage(self._theme, message, self.column)
-        elif message.role == "tool":
-            view = ToolMessage(self._theme, message, self.column)
-        else:
-            view = AssistantMessage(self._theme, message, self._author(message), self.column)
+        view = make_message_view(self._theme, message, self._author(message), self.column)
         view.regenerate_asked.connect(self._conversation.regenerate)
         view.version_asked.connect(self._conversation.select)
         view.edit_saved.connect(self.edit_saved)
@@ -353,26 +319,9 @@ class Transcript(QScrollArea):
 
     def _draw_again(self) -> None:
         """Colours are baked in: draw everything again, what is seen first."""
-        top, bottom = self.verticalScrollBar().value(), self.viewport().height()
-        seen = sorted(self.views, key=lambda v: abs(v.geometry().center().y() - top - bottom // 2))
-        waiting = iter(seen)
-
-        def step() -> None:
-            until = time.perf_counter() + SLICE_S
-            while time.perf_counter() < until:
-                view = next(waiting, None)
-                if view is None:
-                    timer.stop()
-                    timer.deleteLater()
-                    return
-                if view in self.views:
-                    view.draw_again()
-
-        timer = QTimer(self)
-        timer.setInterval(0)
-        timer.timeout.connect(step)
-        timer.start()
-        step()
+        middle = self.verticalScrollBar().value() + self.viewport().height() // 2
+        views = sorted(self.views, key=lambda view: abs(view.geometry().center().y() - middle))
+        Redrawing(views, self).start()
 
     # --- keeping the place -----------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+"""The column messages stand in, and how wide it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import shiboken6
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from freehold.ui.chats.message_view import MessageView
+from freehold.ui.chats.stack import Stack, wanted_height
+
+MESSAGE_WIDTH: Final = 800  # a longer line is hard to read
+SIDE: Final = 24
+SLICE_S: Final = 0.010
+
+
+class Column(Stack):
+    """Messages in the middle of the page, at most `MESSAGE_WIDTH` wide."""
+
+    grew = Signal()
+
+    def child_grew(self) -> None:
+        self.grew.emit()
+
+    def message_width(self, width: int) -> int:
+        """Return how wide messages are in a column of `width`."""
+        return max(200, min(MESSAGE_WIDTH, width - 2 * SIDE))
+
+    def heightForWidth(self, width: int) -> int:
+        inner = self.message_width(width)
+        return 12 + sum(part.heightForWidth(inner) for part in self.parts) + 24
+
+    def place(self) -> None:
+        inner = self.message_width(self.width())
+        left, top = (self.width() - inner) // 2, 12
+        for part in self.parts:
+            height = wanted_height(part, inner)
+            part.setGeometry(left, top, inner, height)
+            if isinstance(part, Stack):
+                part.place()
+            top += height
+
+
+class Redrawing(QTimer):
+    """Draws messages again in the given order, a few milliseconds at a time; then it is gone."""
+
+    def __init__(self, views: Sequence[MessageView], parent: QObject) -> None:
+        super().__init__(parent)
+        self._waiting = list(views)
+        self.setInterval(0)
+        self.timeout.connect(self._step)
+
+    def _step(self) -> None:
+        until = time.perf_counter() + SLICE_S
+        while self._waiting and time.perf_counter() < until:
+            view = self._waiting.pop(0)
+            if shiboken6.isValid(view):
+                view.draw_again()
+        if not self._waiting:
+            self.stop()
+            self.deleteLater()
