@@ -118,7 +118,12 @@ class HttpClient:
                     raise self._failure(response)
                 async for chunk in response.aiter_raw():
                     for event in parser.feed(chunk):
-                        yield decode(event.data)
+                        try:
+                            envelope = decode(event.data)
+                        except msgspec.ValidationError:
+                            # A newer server's event; the gap makes the reader read the state.
+                            continue
+                        yield envelope
         except httpx.HTTPError as error:
             self._proven = False
             raise unreachable(self._base_url, error) from error
