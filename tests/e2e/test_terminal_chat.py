@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -55,6 +56,23 @@ class Terminal:
         before, self.seen = self.seen.split(text, 1)
         return before
 
+    def press_until(self, key: str, text: str) -> None:
+        """Press a key until `text` is shown: Python misses a Ctrl-C just before it reads."""
+        for _ in range(40):
+            self.type(key)
+            with contextlib.suppress(AssertionError):
+                self.wait_for(text, 1.0)
+                return
+        raise AssertionError(self.seen)
+
+    def wait_for_more(self, characters: int, limit_s: float = 60.0) -> None:
+        """Wait until an answer of some length is coming."""
+        deadline = time.monotonic() + limit_s
+        while len(self.seen) < characters:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self.screen], [], [], 0.1)[0]:
+                self.seen += os.read(self.screen, 65536).decode(errors="replace")
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
@@ -86,17 +104,18 @@ def test_an_answer_is_stopped_and_the_chat_goes_on_and_is_kept(folder: Path) -> 
         terminal.wait_for("> ")
         terminal.type("tell me a very long story\n")
         terminal.wait_for("story")
-        deadline = time.monotonic() + 60
-        while len(terminal.seen) < 200:  # the answer is coming
-            assert time.monotonic() < deadline
-            terminal.seen += os.read(terminal.screen, 65536).decode(errors="replace")
+        terminal.wait_for_more(200)
         terminal.type("\x03")
-        terminal.wait_for("> ", 10)
+        terminal.wait_for("> ", 40)
         assert terminal.process.poll() is None
         terminal.type("and now\n")
         terminal.wait_for("and now")
+        terminal.wait_for_more(50)
         terminal.type("\x03")
-        terminal.wait_for("> ", 10)
+        terminal.wait_for("> ", 40)
+        terminal.type("half a line")
+        terminal.wait_for("half a line")
+        terminal.press_until("\x03", "> ")  # at the prompt it drops the line alone
         terminal.type("\x04")
         assert terminal.process.wait(10) == 0
     finally:

@@ -107,9 +107,12 @@ def _converse(runner: asyncio.Runner, client: Client, ref: str, system: str) -> 
     while True:
         try:
             text = input("> ")
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             print()
             break
+        except KeyboardInterrupt:  # pressed as the answer ended: drop the line, not the chat
+            print()
+            continue
         if not text.strip():
             continue
         try:
