@@ -103,7 +103,7 @@ class Desktop(QObject):
         """Do what a launch asks, the first or a later one."""
         if not launch.hidden:
             self.window.bring_up()
-            self._on_page_shown(self.window.page_key)
+            self.window.go_to(self.window.page_key)
         if launch.new_chat:
             self.new_chat()
         if launch.model_path:
@@ -245,7 +245,9 @@ class Desktop(QObject):
 
     def _on_page_shown(self, key: str) -> None:
         if key == "chats":
-            self._chats(show=False).composer.box.setFocus()
+            box = self._chats(show=False).composer.box
+            if box.isVisible():
+                box.setFocus()
 
     def show_error(self, error: AppError) -> None:
         """Show an error nobody nearer has shown."""

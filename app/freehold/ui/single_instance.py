@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QLockFile, QObject, QStandardPaths, Signal
+from PySide6.QtCore import QLockFile, QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 from freehold.errors import AppError
@@ -112,7 +112,7 @@ class SingleInstance(QObject):
 
 def socket_name(folder: Path) -> str:
     """Return where the instance listens: in the runtime folder, so only this user reaches it."""
-    runtime = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.RuntimeLocation)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
     place = Path(runtime) if runtime else folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     path = str(place / f"freehold-{digest}.sock")

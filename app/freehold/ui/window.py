@@ -85,7 +85,7 @@ class MainWindow(QMainWindow):
         page = self.page(key)
         self.stack.setCurrentWidget(page)
         self.side_bar.show_chosen(key)
-        page.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._rest_focus(page)
         self._memory.setValue("window/page", key)
         self.page_shown.emit(key)
         return page
@@ -178,7 +178,8 @@ class MainWindow(QMainWindow):
         upper.setSpacing(0)
         upper.addWidget(self.side_bar)
         upper.addLayout(right, 1)
-        body = QWidget()
+        self._body = body = QWidget()
+        body.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -196,6 +197,11 @@ class MainWindow(QMainWindow):
         bind("Ctrl+,", lambda: self.go_to("settings"))
         bind("Ctrl+N", self.new_chat_requested.emit)
         bind("Ctrl+K", self.search_requested.emit)
+
+    def _rest_focus(self, page: QWidget) -> None:
+        """Take the focus off the side bar: to the page, or to nothing that shows a ring."""
+        takes = page.focusPolicy() != Qt.FocusPolicy.NoFocus
+        (page if takes else self._body).setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _on_connected(self) -> None:
         self.banners.take(LOST)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QHideEvent
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from freehold import __version__
@@ -213,6 +213,9 @@ class SettingsPage(ScrollPage):
         self.open_folder.setEnabled(server is not None and self._session.is_local)
 
     def _show_problem(self, names: tuple[str, ...], error: AppError) -> None:
+        values = self._settings.values
+        self.port.setValue(values.port)
+        self.idle.setValue(values.idle_unload_minutes)
         for name in names:
             if name in self._rows:
                 self._rows[name].show_problem(error.sentence)
@@ -231,6 +234,12 @@ class SettingsPage(ScrollPage):
 
     def _save_prompt(self) -> None:
         self._settings.change(default_system_prompt=self.prompt.toPlainText())
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        if self._typing.isActive():
+            self._typing.stop()
+            self._save_prompt()
+        super().hideEvent(event)
 
     def _copy(self, text: str) -> None:
         QGuiApplication.clipboard().setText(text)

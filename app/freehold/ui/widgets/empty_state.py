@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from typing import Final
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from freehold.ui.icons import pixmap
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.labels import text_label
+
+TEXT_WIDTH: Final = 480
 
 
 class EmptyState(QWidget):
@@ -34,10 +39,10 @@ class EmptyState(QWidget):
         heading = text_label(title, "title", wrap=True)
         heading.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(heading)
-        words = text_label(text, "muted", wrap=True)
-        words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        words.setFixedWidth(480)
-        column.addWidget(words, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._words = text_label(text, "muted", wrap=True)
+        self._words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._words.setFixedWidth(TEXT_WIDTH)
+        column.addWidget(self._words, 0, Qt.AlignmentFlag.AlignHCenter)
         if buttons:
             column.addSpacing(SIZES["space-2"])
             row = QHBoxLayout()
@@ -49,6 +54,20 @@ class EmptyState(QWidget):
         column.addStretch(3)
         theme.changed.connect(self._repaint_mark)
         self._repaint_mark()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the paragraph the height its width needs; a centred label does not ask for it."""
+        self._words.ensurePolished()
+        self._words.setMinimumHeight(self._words.heightForWidth(TEXT_WIDTH))
 
     def _repaint_mark(self) -> None:
         color = self._theme.hex("accent")
