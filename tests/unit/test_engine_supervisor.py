@@ -43,10 +43,12 @@ class Stage:
         self.models = FakeModels()
         self.memory = HostMemory(10_000_000, 10_000_000)
         self.options = LoadMemory(folder / "options.json")
-        library = FakeLibrary([fake_entry("a"), fake_entry("b"), fake_entry("big", bytes=10**9)])
+        library = FakeLibrary(
+            [fake_entry("a"), fake_entry("b"), fake_entry("c"), fake_entry("big", bytes=10**9)]
+        )
         self.supervisor = EngineSupervisor(
             resolve=library.resolve,
-            make_engine=self.models,
+            make_engine=lambda _ref: self.models(),
             publish=self.events.append,
             memory=self.options,
             pids=WorkerPids(folder / "pids.json"),
@@ -339,3 +341,27 @@ async def test_unloading_a_busy_model_ends_its_requests(stage: Stage) -> None:
     assert stage.supervisor.states() == ()
     stage.models.make = FakeEngine
     assert await ask(stage, "a") == "Done"
+
+
+async def test_a_model_asked_for_while_another_makes_room_stays(stage: Stage) -> None:
+    ended = asyncio.Event()
+
+    class Slow(FakeEngine):
+        async def close(self) -> None:
+            await ended.wait()
+            await super().close()
+
+    stage.models.make = Slow
+    await ask(stage, "a")
+    stage.models.make = FakeEngine
+    stage.clock.now += 1
+    await ask(stage, "b")
+    second = stage.models.last
+    stage.memory = HostMemory(10_000_000, -10_000_000)  # both would have to go
+    loading = asyncio.create_task(ask(stage, "c"))
+    await until(lambda: stage.phases("a")[-1] == "unloading")
+    async with stage.supervisor.lease("b"):
+        ended.set()
+        assert await loading == "Done"
+        assert not second.closed
+    assert stage.models.made[0].closed
