@@ -27,6 +27,7 @@ SPARE_LINES: Final = 8  # a block hardly longer than the limit is shown whole
 LONGEST_LINE_CHARS: Final = 20_000
 BAR_HEIGHT: Final = 34
 PADDING: Final = 12
+TEXT_EDGES: Final = 18  # above and below the lines, as the style sheet has it
 
 
 class CodeText(QPlainTextEdit):
@@ -168,7 +169,7 @@ class CodeView(QFrame):
         lines = self._edit.blockCount()
         if lines > SHOWN_LINES + SPARE_LINES and not self._expanded:
             lines = SHOWN_LINES
-        text = lines * self._edit.fontMetrics().lineSpacing() + 2 * PADDING
+        text = lines * self._edit.fontMetrics().lineSpacing() + TEXT_EDGES
         if self._edit.horizontalScrollBar().maximum() > 0:
             text += self._edit.horizontalScrollBar().sizeHint().height()
         more = self._more.sizeHint().height() if not self._more.isHidden() else 0

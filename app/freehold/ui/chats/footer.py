@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Signal
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from freehold.ui.icons import set_icon
 from freehold.ui.theme import Theme
@@ -106,7 +106,7 @@ class Footer(QWidget):
         self._version = text_label("", "small", parent=self)
         self.stats = ElidedLabel("", "small", parent=self)
         row = QHBoxLayout(self)
-        row.setContentsMargins(-6 if role == "assistant" else 0, 0, 0, 0)  # icons align with text
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         for button in buttons:
             button.setIconSize(QSize(16, 16))
@@ -119,6 +119,8 @@ class Footer(QWidget):
         row.addSpacing(10)
         row.addWidget(self.stats, 1)
         self.stats.setVisible(role == "assistant")
+        if role == "user":
+            self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.show_versions((), "")
 
     @property

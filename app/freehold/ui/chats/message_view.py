@@ -29,6 +29,7 @@ QUESTION_CHARS: Final = 3_000  # more of a question is shown on demand
 QUESTION_LINES: Final = 24
 LARGEST_CHARS: Final = 100_000
 VIEW_GAP: Final = 6
+ICON_EDGE: Final = 7
 
 
 class MessageView(Stack):
@@ -205,6 +206,7 @@ class AssistantMessage(MessageView):
         self.add(self.waiting)
         self.failure: FailureCard | None = None
         self.add(self.footer)
+        self.outdents[self.footer] = ICON_EDGE
         self.footer.regenerate_asked.connect(lambda: self.regenerate_asked.emit(self.message.id))
         self.reply: Reply | None = None
         self.show_message(message)

@@ -168,6 +168,7 @@ class SettingsPanel(QFrame):
             box.setSpecialValueText(knob.unset)
         box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         box.setFixedWidth(110)
+        box.lineEdit().setTextMargins(6, 0, 4, 0)
         box.setAccessibleName(knob.name)
         box.setToolTip(f"{knob.hint} Default: {knob.unset or f'{knob.default:g}'}")
         box.valueChanged.connect(lambda _value: self._touch("sampling"))

@@ -54,6 +54,8 @@ QFrame#undoStrip {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }
 QFrame#modelMenu {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }
+QFrame#settingsPanel QDoubleSpinBox QLineEdit, QFrame#settingsPanel QDoubleSpinBox QLineEdit:focus {
+    background: transparent; border: none; padding: 0 8px; min-height: 0; }
 QFrame[modelRow="true"] { border: none; border-radius: ${radius-small}; background: transparent; }
 QFrame[modelRow="true"][hovered="true"], QFrame[modelRow="true"]:focus { background: ${hover}; }
 QPushButton#modelButton { padding: 5px 12px; min-height: 22px; }

@@ -21,6 +21,7 @@ class Stack(QWidget):
         self.gap = gap
         self.margins = margins or QMargins()
         self.parts: list[QWidget] = []
+        self.outdents: dict[QWidget, int] = {}  # buttons whose sign, not edge, stands at the left
         self._known: tuple[int, int] | None = None
         self._placed_at = -1
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
@@ -38,6 +39,7 @@ class Stack(QWidget):
     def drop(self, part: QWidget) -> None:
         """Take a widget away for good."""
         self.parts.remove(part)
+        self.outdents.pop(part, None)
         part.hide()
         part.deleteLater()
         self.changed()
@@ -91,7 +93,8 @@ class Stack(QWidget):
             if part.isHidden():
                 continue
             height = wanted_height(part, inner)
-            part.setGeometry(self.margins.left(), top, inner, height)
+            out = self.outdents.get(part, 0)
+            part.setGeometry(self.margins.left() - out, top, inner + out, height)
             if isinstance(part, Stack):
                 part.place()
             top += height + self.gap

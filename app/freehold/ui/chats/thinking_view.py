@@ -29,7 +29,9 @@ class ThinkingView(Stack):
         self._fold.setCheckable(True)
         self._fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._fold.clicked.connect(self._on_clicked)
-        self.add(_LeftAligned(self._fold, self))
+        fold = _LeftAligned(self._fold, self)
+        self.add(fold)
+        self.outdents[fold] = 5
         self._body: BodyView | None = None
         self._frame = Stack(self, margins=QMargins(14, 0, 0, 6))
         self._frame.setProperty("thinking", True)
@@ -101,6 +103,6 @@ class _LeftAligned(QWidget):
     def __init__(self, button: QToolButton, parent: QWidget) -> None:
         super().__init__(parent)
         row = QHBoxLayout(self)
-        row.setContentsMargins(-5, 0, 0, 0)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(button)
         row.addStretch()
