@@ -182,7 +182,6 @@ class GenerateRequest(Value, frozen=True, kw_only=True):
     grammar: str | None = None
     json_schema: str | None = None
     logprobs: int | None = None
-    echo: bool = False
 
 
 class TokenLogprob(Value, frozen=True, kw_only=True):
@@ -206,11 +205,12 @@ class ToolCallDelta(Value, frozen=True, kw_only=True):
 class UsedEnergy(Value, frozen=True, kw_only=True):
     """Energy above idle that a request used, and the level of the meter that says so.
 
-    level: "wall", "gpu+cpu", "gpu" or "estimate" (± 50 %).
+    level: "wall", "gpu+cpu", "gpu" or "estimate" (± 50 %). duration_s: from asking to the end.
     """
 
     joules: float
     level: str
+    duration_s: float
 
 
 class Usage(Value, frozen=True, kw_only=True):
