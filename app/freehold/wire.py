@@ -130,6 +130,7 @@ class ReplyStats(Value, frozen=True, kw_only=True):
     duration_s: float = 0.0
     finish_reason: str = ""
     energy_joules: float | None = None
+    energy_level: str = ""
 
 
 class Message(Value, frozen=True, kw_only=True):
@@ -243,6 +244,8 @@ class Settings(Value, frozen=True, kw_only=True):
     default_model_ref: str = ""
     default_system_prompt: str = ""
     api_enabled: bool = True
+    price_per_kwh: str = ""
+    currency: str = "USD"
     model_folders: tuple[str, ...] = ()
 
 

@@ -47,7 +47,7 @@ class EngineSupervisor:
         self,
         *,
         resolve: Callable[[str], Awaitable[ModelEntry]],
-        make_engine: Callable[[], Engine],
+        make_engine: Callable[[str], Engine],
         publish: Callable[[AnyEvent], None],
         memory: LoadMemory,
         pids: WorkerPids,
@@ -237,7 +237,7 @@ class EngineSupervisor:
         try:
             async with slot.turn, self._load_turn:
                 await self._make_room(slot)
-                engine = slot.engine = self._make_engine()
+                engine = slot.engine = self._make_engine(slot.ref)
                 options = to_options(slot.entry, slot.request)
                 slot.info = await engine.load(options, lambda part: self._progress(slot, part))
             self._memory.keep(slot.ref, slot.request)

@@ -65,7 +65,7 @@ class MeteredEngine:
             async with aclosing(self._engine.generate(request)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if isinstance(event, Done):
-                        energy = await self._metering.used(request.id)
+                        energy = await self._metering.used(request.id, time.monotonic() - began)
                         usage = msgspec.structs.replace(event.usage, energy=energy)
                         yield msgspec.structs.replace(event, usage=usage)
                         continue

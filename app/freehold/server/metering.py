@@ -168,7 +168,7 @@ class Metering:
 
     # --- what goes out
 
-    async def used(self, request_id: str) -> UsedEnergy | None:
+    async def used(self, request_id: str, duration_s: float) -> UsedEnergy | None:
         """Return a request's energy up to now, reading the meters once more if that is quick."""
         if self._sampler is None:
             return None
@@ -177,9 +177,9 @@ class Metering:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._reading), QUICK_READ_S)
         found = self.account.preview(request_id)
-        return (
-            None if found is None else UsedEnergy(joules=found.microjoules / 1e6, level=found.level)
-        )
+        if found is None:
+            return None
+        return UsedEnergy(joules=found.microjoules / 1e6, level=found.level, duration_s=duration_s)
 
     async def _read_once(self) -> None:
         sampler = self._sampler

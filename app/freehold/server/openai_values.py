@@ -18,6 +18,10 @@ DONE: Final = b"data: [DONE]\n\n"
 encode: Final = msgspec.json.Encoder().encode
 
 
+# From the best to the weakest.
+_METER_LEVELS = ("wall", "gpu+cpu", "gpu", "estimate")
+
+
 def new_id(prefix: str) -> str:
     """Return an id nobody can guess."""
     return f"{prefix}-{secrets.token_hex(12)}"
@@ -34,7 +38,7 @@ def usage_of(usages: list[Usage], prompts: int = 1) -> dict[str, Any]:
     firsts = usages[::per_prompt]
     prompt_tokens = sum(usage.prompt_tokens for usage in firsts)
     completion_tokens = sum(usage.completion_tokens for usage in usages)
-    return {
+    value: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
@@ -42,6 +46,26 @@ def usage_of(usages: list[Usage], prompts: int = 1) -> dict[str, Any]:
         "completion_tokens_details": {
             "reasoning_tokens": sum(usage.reasoning_tokens for usage in usages)
         },
+    }
+    energy = energy_value(usages)
+    return value if energy is None else {**value, "energy": energy}
+
+
+def energy_value(usages: list[Usage]) -> dict[str, Any] | None:
+    """Return what the choices used above idle, or None where nothing was metered.
+
+    meter: the weakest level any of them was measured with; "estimate" means ± 50 %.
+    """
+    used = [usage.energy for usage in usages if usage.energy is not None]
+    if not used:
+        return None
+    joules = sum(energy.joules for energy in used)
+    duration_s = max(energy.duration_s for energy in used)
+    return {
+        "energy_joules": round(joules, 6),
+        "avg_power_watts": round(joules / duration_s, 3) if duration_s > 0 else 0.0,
+        "duration_seconds": round(duration_s, 6),
+        "meter": max((energy.level for energy in used), key=_METER_LEVELS.index),
     }
 
 

@@ -7,18 +7,20 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from freehold.chats import schema as chats_schema
 from freehold.chats.conversations import Conversations
 from freehold.chats.turns import Turns
-from freehold.engine.interface import Engine
 from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
+from freehold.ledger import schema as ledger_schema
+from freehold.ledger.book import Ledger
 from freehold.library import schema as library_schema
 from freehold.library.local import Library
 from freehold.paths import Paths
+from freehold.power.sources import Source
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
 from freehold.server.bus import Bus
@@ -26,7 +28,10 @@ from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.load_options import LoadMemory
+from freehold.server.metered_engine import MeteredEngine, SteppingEngine
+from freehold.server.metering import Metering
 from freehold.server.model_choice import ModelChoice, Models
+from freehold.server.tariff_in_force import TariffInForce
 from freehold.server.worker_pids import WorkerPids
 from freehold.settings import SettingsFile
 from freehold.storage.connection import Database
@@ -34,7 +39,7 @@ from freehold.wire import Notice
 
 log = logging.getLogger(__name__)
 
-SCHEMAS = (chats_schema.SCHEMA, library_schema.SCHEMA)
+SCHEMAS = (chats_schema.SCHEMA, library_schema.SCHEMA, ledger_schema.SCHEMA)
 UPKEEP_INTERVAL_S = 3600.0
 
 
@@ -79,6 +84,8 @@ class House:
     models: ModelChoice
     conversations: Conversations
     turns: Turns
+    ledger: Ledger
+    metering: Metering
     counters: Counters = field(default_factory=Counters)
     instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: float = field(default_factory=time.time)
@@ -94,6 +101,7 @@ class House:
                 self.warn(problem)
         await self.conversations.recover()
         await self.engines.start()
+        self.metering.start()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
 
     def warn(self, problem: AppError) -> None:
@@ -114,6 +122,7 @@ class House:
             await asyncio.gather(self._upkeep, return_exceptions=True)
         await self.turns.close()
         await self.engines.close()
+        await self.metering.close()
         self.bus.close()
         await asyncio.to_thread(self.database.close)
 
@@ -135,11 +144,16 @@ class House:
 
 
 def build_house(
-    paths: Paths, *, make_engine: Callable[[], Engine], library: Models | None = None
+    paths: Paths,
+    *,
+    make_engine: Callable[[], SteppingEngine],
+    library: Models | None = None,
+    sources: Sequence[Source] = (),
 ) -> House:
     """Put a server together; nothing runs before `House.start`. Blocks on the disk.
 
     library: the models to use instead of those in the database; for tests.
+    sources: the meters of this machine; none means that nothing is metered.
     Raises: AppError when a folder, the key or the database cannot be used.
     """
     paths.create()
@@ -148,9 +162,12 @@ def build_house(
     bus = Bus()
     database = Database.open(paths, SCHEMAS)
     models: Models = library or Library(database, bus.publish)
+    ledger = Ledger(database)
+    tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
+    metering = Metering(ledger, sources, tariff.price_at)
     engines = EngineSupervisor(
         resolve=models.resolve,
-        make_engine=make_engine,
+        make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering),
         publish=bus.publish,
         memory=LoadMemory(paths.config / "load_options.json"),
         pids=WorkerPids(paths.state / "workers.json"),
@@ -168,6 +185,8 @@ def build_house(
         models=choice,
         conversations=Conversations(database, bus.publish),
         turns=Turns(database, engines, bus.publish, choose_model=choice.default),
+        ledger=ledger,
+        metering=metering,
     )
 
 

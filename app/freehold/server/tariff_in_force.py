@@ -1,0 +1,68 @@
+"""The tariff that applies now: the person's file or price, read again when it changes."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+from freehold.errors import AppError
+from freehold.ledger.tariff_file import load_tariff
+from freehold.ledger.tariffs import Tariff, price_at
+from freehold.server.metering import AppliedPrice
+from freehold.wire import Settings
+
+log = logging.getLogger(__name__)
+
+NO_TARIFF = AppliedPrice("", Decimal(0))
+
+
+class TariffInForce:
+    """Gives the price of a moment; a broken tariff file never stops the metering.
+
+    Attributes:
+        problem: why no price is applied although a file or a price was given.
+    """
+
+    def __init__(self, path: Path, settings: Callable[[], Settings]) -> None:
+        self._path = path
+        self._settings = settings
+        self._seen: tuple[float, str, str] | None = None
+        self._tariff: Tariff | None = None
+        self.problem: AppError | None = None
+
+    @property
+    def current(self) -> Tariff | None:
+        """Return the tariff, None where no price is known."""
+        settings = self._settings()
+        try:
+            changed_at = self._path.stat().st_mtime
+        except OSError:
+            changed_at = 0.0
+        seen = (changed_at, settings.price_per_kwh, settings.currency)
+        if seen != self._seen:
+            self._seen = seen
+            self._read(settings)
+        return self._tariff
+
+    def _read(self, settings: Settings) -> None:
+        self._tariff, self.problem = None, None
+        try:
+            self._tariff = load_tariff(self._path, settings.price_per_kwh, settings.currency)
+        except AppError as error:
+            log.warning("%s", error.message)
+            self.problem = error
+
+    def price_at(self, moment: float) -> AppliedPrice:
+        """Return the price of a kWh at a Unix time."""
+        tariff = self.current
+        if tariff is None:
+            return NO_TARIFF
+        when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
+        try:
+            return AppliedPrice(tariff.name, price_at(tariff, when))
+        except AppError as error:
+            self.problem = error
+            return NO_TARIFF
