@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 import pytest
 
+from doubles.waiting import until
 from freehold.errors import AppError
 from freehold.paths import Paths
 from freehold.storage import backups
@@ -217,3 +218,30 @@ async def test_a_clock_that_jumps_back_does_not_stop_backups(
 async def test_a_sound_file_passes_its_check(database: Database) -> None:
     await database.write(add("x"))
     assert await database.check() is None
+
+
+async def test_closing_lands_queued_writes_breaks_off_reads_and_refuses_the_rest(
+    paths: Paths,
+) -> None:
+    database = Database.open(paths, (NOTES,))
+    writing = [asyncio.create_task(database.write(add(str(n)))) for n in range(20)]
+    endless = asyncio.create_task(
+        database.read(
+            lambda c: c.execute(
+                "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+                " SELECT count(*) FROM n"
+            ).fetchall()
+        )
+    )
+    await asyncio.sleep(0)
+    await until(lambda: database._opened)
+    await asyncio.wait_for(asyncio.to_thread(database.close), 10)
+    await asyncio.gather(*writing)
+    with pytest.raises(AppError):
+        await endless
+    with pytest.raises(AppError) as late:
+        await database.write(add("late"))
+    assert late.value.code == "busy"
+    again = Database.open(paths, (NOTES,))
+    assert len(again.read_now(texts)) == 20
+    again.close()

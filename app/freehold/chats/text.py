@@ -51,7 +51,7 @@ def scrub(text: str) -> str:
 def title_of(text: str) -> str:
     """Return what a chat is called after its first question: the first line, shortened."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    line = " ".join(line.replace("\0", " ").lstrip("#>*- ").split())
+    line = " ".join(line.replace("\0", " ").lstrip("#>*-` ").split())
     if len(line) <= TITLE_CHARACTERS:
         return line
     cut = line[: TITLE_CHARACTERS - 1]

@@ -11,9 +11,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import apsw
 
@@ -27,11 +27,14 @@ from freehold.storage.sqlite import BUGS, SAFE_VERSION, describe, is_sound, open
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 # How long a write waits for another program that holds the file.
 WRITE_WAIT_S: Final = 60.0
 READ_WAIT_S: Final = 10.0
 READERS: Final = 3
+# SQLite's steps after which a reader looks whether the database is closing.
+CANCEL_STEPS: Final = 20_000
 # Up to this size the whole file is checked before it is used; above, in the background.
 CHECK_AT_OPEN_BYTES: Final = 16 << 20
 
@@ -86,21 +89,23 @@ class Database:
         survives the end of the process but perhaps not a power cut.
         Raises: AppError `disk_full` or `storage_failed`; nothing of the transaction is kept.
         """
-        return await asyncio.wrap_future(self._writer.submit(self._transact, function, durable))
+        return await asyncio.wrap_future(
+            self._submit(self._writer, self._transact, function, durable)
+        )
 
     async def read(self, function: Callable[[Any], T]) -> T:
         """Run `function(connection)` on a read-only connection and return its result."""
-        return await asyncio.wrap_future(self._readers.submit(self._query, function))
+        return await asyncio.wrap_future(self._submit(self._readers, self._query, function))
 
     # --- from a plain thread -----------------------------------------------------------------
 
     def write_now(self, function: Callable[[Any], T], *, durable: bool = True) -> T:
         """Do as `write`, blocking the calling thread; for the command line."""
-        return self._writer.submit(self._transact, function, durable).result()
+        return self._submit(self._writer, self._transact, function, durable).result()
 
     def read_now(self, function: Callable[[Any], T]) -> T:
         """Do as `read`, blocking the calling thread; for the command line."""
-        return self._readers.submit(self._query, function).result()
+        return self._submit(self._readers, self._query, function).result()
 
     # --- upkeep ------------------------------------------------------------------------------
 
@@ -108,11 +113,11 @@ class Database:
         """Make the daily copy if it is due; return it."""
         if not backups.is_due(self.path, time.time() if now is None else now):
             return None
-        return await asyncio.wrap_future(self._readers.submit(self._copy))
+        return await asyncio.wrap_future(self._submit(self._readers, self._copy))
 
     async def check(self) -> AppError | None:
         """Check the whole file for damage; the next start sets a damaged one aside."""
-        problem = await asyncio.wrap_future(self._readers.submit(self._find_damage))
+        problem = await asyncio.wrap_future(self._submit(self._readers, self._find_damage))
         if problem is None:
             return None
         await asyncio.to_thread(_suspect_mark(self.path).touch)
@@ -120,16 +125,32 @@ class Database:
         return describe(problem, self.path)
 
     def close(self) -> None:
-        """Finish what is queued and close every connection."""
+        """Finish the writes that are queued, break off what is read, close every connection."""
         if self._closed:
             return
         self._closed = True
-        self._readers.shutdown(wait=True)
+        self._readers.shutdown(wait=True, cancel_futures=True)
         with self._opened_guard:
             while self._opened:
                 self._opened.pop().close()
         self._writer.submit(self._stop).result()
         self._writer.shutdown(wait=True)
+
+    def _submit(
+        self,
+        threads: ThreadPoolExecutor,
+        function: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]:
+        if self._closed:
+            raise AppError(
+                "busy",
+                "Freehold is shutting down.",
+                "Start it again, then repeat this.",
+                retryable=True,
+            )
+        return threads.submit(function, *args, **kwargs)
 
     # --- threads -----------------------------------------------------------------------------
 
@@ -188,6 +209,8 @@ class Database:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = open_connection(self.path, read_only=True, busy_wait_s=READ_WAIT_S)
+            # A check of a large file must not hold up the end.
+            connection.set_progress_handler(lambda: self._closed, CANCEL_STEPS)
             self._local.connection = connection
             with self._opened_guard:
                 self._opened.append(connection)
