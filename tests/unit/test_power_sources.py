@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from doubles.nvml import FakeGpu, FakeNvml
 from freehold.devices.nvml import Nvml
 from freehold.errors import AppError
+from freehold.power.discovery import ProcessLoad
 from freehold.power.plugs import PlugSource, check_host, parse_plug
 from freehold.power.readings import Energy, Gap, energy_between
 from freehold.power.sources import EstimateSource, GpuSource, RaplSource, find_rapl, gpu_sources
@@ -173,3 +176,15 @@ def test_the_estimate_says_that_it_is_one() -> None:
     assert source.meter.level == "estimate"
     assert source.meter.error_share == 0.5
     assert EstimateSource(lambda: 7.0, 100, 300).read().watts == 300
+
+
+def test_the_estimate_counts_this_program_alone() -> None:
+    now = [0.0]
+    load = ProcessLoad(lambda: now[0])
+    burned = time.process_time()
+    while time.process_time() - burned < 0.2:
+        pass
+    now[0] = 1.0
+    cores = os.cpu_count() or 1
+    assert 0.1 / cores < load() < 2.0 / cores
+    assert load() == 0.0  # no time has passed

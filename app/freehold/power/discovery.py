@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections.abc import Callable
 
 import psutil
 
@@ -22,6 +25,35 @@ def find_sources(nvml: Nvml | None) -> tuple[Source, ...]:
 
 
 def estimate() -> EstimateSource:
-    """Return the last resort: the processor's load between two assumed powers."""
+    """Return the last resort: this program's share of the processor between two assumed powers.
+
+    Other programs' load is not ours to account for, so it does not count.
+    """
     full_watts = IDLE_WATTS + WATTS_PER_CORE * (os.cpu_count() or 1)
-    return EstimateSource(lambda: psutil.cpu_percent(None) / 100, IDLE_WATTS, full_watts)
+    return EstimateSource(ProcessLoad(), IDLE_WATTS, full_watts)
+
+
+class ProcessLoad:
+    """The share of all cores that this process and its children used since the last call."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._process = psutil.Process()
+        self._used_s = self._cpu_seconds()
+        self._at_s = clock()
+
+    def __call__(self) -> float:
+        used_s, at_s = self._cpu_seconds(), self._clock()
+        # A child that ended takes its seconds with it: that is no negative load.
+        spent_s = max(0.0, sum(used_s.get(p, 0.0) - self._used_s.get(p, 0.0) for p in used_s))
+        span_s = at_s - self._at_s
+        self._used_s, self._at_s = used_s, at_s
+        return spent_s / span_s / (os.cpu_count() or 1) if span_s > 0 else 0.0
+
+    def _cpu_seconds(self) -> dict[int, float]:
+        found: dict[int, float] = {}
+        for process in (self._process, *self._process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                found[process.pid] = times.user + times.system
+        return found
