@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import cast
 
 import qasync
 from PySide6.QtWidgets import QApplication
 
 from doubles.client import FakeClient
-from doubles.scenes import busy_workstation
+from doubles.scenes import QWEN, busy_workstation
 from doubles.waiting import until
 from freehold.paths import user_paths
 from freehold.ui.application import make_application
@@ -27,7 +28,8 @@ async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
     """Arrange the scene and save what the window shows."""
     paths = user_paths()
     paths.create()
-    server = busy_workstation(settings=Settings(theme=cast(Setting, theme)))
+    settings = Settings(theme=cast(Setting, theme), default_model_ref=QWEN.ref)
+    server = busy_workstation(settings=settings, now=time.time() - 600)
 
     async def connect() -> FakeClient:
         return server

@@ -106,14 +106,15 @@ With eight people at $41 each, `break_even_months(9800, 63, 41, 8)` is about **3
 """
 
 
-def busy_workstation(*, settings: Settings | None = None) -> FakeClient:
+def busy_workstation(
+    *, settings: Settings | None = None, now: float = 1_760_000_000.0
+) -> FakeClient:
     """Return a server with four models, one loaded and one on its way, and a few chats."""
     client = FakeClient(
         models=MODELS,
         engines=(QWEN_LOADED, KIMI_LOADING),
         settings=settings or Settings(default_model_ref=QWEN.ref),
     )
-    now = 1_760_000_000.0
     for age, (title, question, answer) in enumerate(
         (
             ("Rent or own?", "Does a workstation of my own pay for eight people?", ANSWER),

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import qasync
 from PySide6.QtCore import QMessageLogContext, QSocketNotifier, QtMsgType, qInstallMessageHandler
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from freehold import __version__
 from freehold.client.discovery import connect_remote, ensure_server
@@ -81,12 +81,14 @@ def run(paths: Paths, launch: Launch, *, address: str = "") -> int:
     """Open the window, or raise the one that is open; return the exit status."""
     check_screen()
     check_address(address)
-    paths.create()
-    open_log(paths)
     app = make_application()
-    instance = SingleInstance(paths.state)
-    if not instance.acquire():
-        instance.hand_over(launch.to_dict())
+    try:
+        instance = take_place(paths, launch)
+    except AppError as error:
+        if not sys.stderr.isatty() and app.platformName() in ("xcb", "wayland"):
+            show_failure(error)  # started from a menu: nobody reads the standard error
+        raise
+    if instance is None:
         return 0
     line = ServerLine(paths, address)
     try:
@@ -96,6 +98,24 @@ def run(paths: Paths, launch: Launch, *, address: str = "") -> int:
         instance.release()
         line.forget()
     return 0
+
+
+def take_place(paths: Paths, launch: Launch) -> SingleInstance | None:
+    """Become the one window of these folders; None when another took the launch over."""
+    paths.create()
+    open_log(paths)
+    instance = SingleInstance(paths.state)
+    if instance.acquire():
+        return instance
+    instance.hand_over(launch.to_dict())
+    return None
+
+
+def show_failure(error: AppError) -> None:
+    """Say in a window of its own why the main window cannot open."""
+    box = QMessageBox(QMessageBox.Icon.Critical, "Freehold", error.message)
+    box.setInformativeText(error.hint)
+    box.exec()
 
 
 async def _live(
@@ -115,6 +135,7 @@ async def _live(
     try:
         with quit_on_signals(desktop.finished.set):
             desktop.start(launch)
+            log.info("Freehold %s: the window is open", __version__)
             await desktop.finished.wait()
     finally:
         sys.excepthook = sys.__excepthook__

@@ -32,7 +32,8 @@ from freehold.wire import (
 
 log = logging.getLogger(__name__)
 
-RETRY_S: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+# The last waits are long: a server that cannot start must not be started all day.
+RETRY_S: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 
 Connect = Callable[[], Awaitable[Client]]
@@ -253,13 +254,12 @@ class Session(QObject):
             self.event_received.emit(Resync())
 
     def _lose(self, error: AppError) -> None:
-        repeated = not self._connected and self._last_error is not None
-        self._connected = False
-        same = repeated and self._last_error is not None and self._last_error.code == error.code
-        self._last_error = error
+        known = self._last_error
+        told = not self._connected and known is not None and known.sentence == error.sentence
+        self._connected, self._last_error = False, error
         if self._state is not None and self._state.engines:
             self._set_state(msgspec.structs.replace(self._state, engines=()))
-        if not same:
+        if not told:
             self.disconnected.emit(error)
 
     def _take(self, event: AnyEvent) -> None:
