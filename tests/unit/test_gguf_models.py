@@ -196,7 +196,7 @@ def test_absurd_facts_are_read_without_harm(
         "general.architecture": "llama",
         "llama.context_length": -5,
         "llama.expert_count": 4,
-        "llama.expert_used_count": 4000,
+        "llama.expert_used_count": 4,
         "llama.block_count": "many",
         "general.file_type": 999,
     }

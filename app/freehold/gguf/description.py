@@ -12,6 +12,7 @@ from freehold.errors import AppError
 from freehold.gguf.architectures import COMPANIONS, ENCODERS, KNOWN
 from freehold.gguf.faults import CONVERT_AGAIN, CompanionFileError, InvalidGgufError, quoted
 from freehold.gguf.header import GgufHeader, TensorInfo
+from freehold.gguf.plausibility import check_numbers
 from freehold.gguf.quantisations import BY_FILE_TYPE, find_in_name
 from freehold.gguf.shards import ModelFile
 from freehold.gguf.values import LongList, LongText, Value
@@ -79,6 +80,7 @@ def describe(model: ModelFile) -> ModelFacts:
     """
     file, header = model.paths[0].name, model.header
     architecture = _check_is_model(file, header, model)
+    check_numbers(file, architecture, header)
     tensors = model.all_tensors()
     context = header.whole(f"{architecture}.context_length") or 0
     experts = header.whole(f"{architecture}.expert_count") or 0

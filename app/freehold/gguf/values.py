@@ -6,7 +6,9 @@ Long lists and long texts stay in the file until somebody asks for them.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from freehold.gguf.faults import CONVERT_AGAIN, InvalidGgufError, quoted
@@ -27,6 +29,7 @@ KEY_BYTES: Final = 65_535
 TEXT_BYTES: Final = 1 << 20  # longer texts are not read with the header
 ALL_TEXT_BYTES: Final = 16 << 20
 SHORT_LIST: Final = 1024  # longer lists are not read with the header
+LONGEST_LIST_BYTES: Final = 64 << 20  # of a list of texts that is read as a whole
 ALL_LIST_TEXTS: Final = 1_500_000  # texts in all lists together; the largest vocabulary has 0.8 M
 
 
@@ -170,12 +173,20 @@ def read_long_list(
         code, size = SCALARS[items.item]
         data = source.read(items.offset + first * size, count * size)
         return list(struct.unpack(f"<{count}{code[1]}", data))
-    data = source.read(items.offset, items.end - items.offset)
-    found: list[Scalar] = []
+    found = islice(raw_texts(source, items), first, first + count)
+    return [text.decode("utf-8", "replace") for text in found]
+
+
+def raw_texts(source: Source, items: LongList) -> Iterator[bytes]:
+    """Yield the texts of a list as the bytes in the file."""
+    size = items.end - items.offset
+    if size > LONGEST_LIST_BYTES:
+        raise InvalidGgufError(
+            source.name, f"a list in its metadata takes {size:,} bytes, more than any model's"
+        )
+    data = source.read(items.offset, size)
     at = 0
-    for index in range(first + count):
-        (length,) = struct.unpack_from("<Q", data, at)
-        if index >= first:
-            found.append(data[at + 8 : at + 8 + length].decode("utf-8", "replace"))
-        at += 8 + length
-    return found
+    for _ in range(items.count):
+        end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+        yield data[at + 8 : end]
+        at = end

@@ -9,7 +9,9 @@ from typing import Final
 
 from freehold.errors import AppError
 from freehold.gguf.description import ModelFacts, check_architecture, describe
+from freehold.gguf.plausibility import check_vocabulary
 from freehold.gguf.shards import parse_name, read_model
+from freehold.gguf.source import open_file
 from freehold.library import naming
 from freehold.library.schema import FileStamp, StoredModel
 from freehold.wire import ErrorInfo, ModelEntry
@@ -39,6 +41,8 @@ def inspect(path: Path) -> Inspected:
     problem = check_architecture(facts.architecture)
     if problem is not None:
         raise problem
+    with open_file(model.paths[0]) as source:
+        check_vocabulary(source, model.header)
     return Inspected(
         path=model.paths[0],
         real_path=real_path(model.paths[0]),
