@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from freehold.chats import schema as chats_schema
 from freehold.chats.conversations import Conversations
 from freehold.chats.turns import Turns
+from freehold.devices.nvml import Nvml
 from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
 from freehold.ledger import schema as ledger_schema
@@ -20,6 +21,7 @@ from freehold.ledger.book import Ledger
 from freehold.library import schema as library_schema
 from freehold.library.local import Library
 from freehold.paths import Paths
+from freehold.power.discovery import find_sources
 from freehold.power.sources import Source
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
@@ -192,7 +194,8 @@ def build_house(
 
 def open_house(paths: Paths) -> House:
     """Put the real server together."""
-    return build_house(paths, make_engine=ProcessEngine)
+    nvml, _ = Nvml.open()
+    return build_house(paths, make_engine=ProcessEngine, sources=find_sources(nvml))
 
 
 @contextlib.contextmanager
