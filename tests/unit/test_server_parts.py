@@ -93,6 +93,15 @@ def test_the_lock_is_held_once_and_let_go(tmp_path: Path) -> None:
     second.release()
 
 
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    paths = fake_paths(tmp_path)
+    paths.create()
+    paths.lock_file.mkdir()
+    with pytest.raises(AppError, match="cannot open") as caught:
+        ServerLock(paths).take()
+    assert caught.value.detail["path"] == str(paths.lock_file)
+
+
 def test_a_worker_left_behind_is_ended_and_a_stranger_is_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
 ) -> None:

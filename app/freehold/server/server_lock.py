@@ -29,7 +29,16 @@ class ServerLock:
 
         Raises: AppError `already_running` with the address of the server that has it.
         """
-        handle = os.open(self._paths.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = self._paths.lock_file
+        try:
+            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise AppError(
+                "no_permission",
+                f"Freehold cannot open {file} ({error.strerror}).",
+                "Give your user write permission on it, or set FREEHOLD_DATA to another folder.",
+                detail={"path": str(file)},
+            ) from error
         if not _lock(handle):
             os.close(handle)
             raise _already_running(self._paths.address_file)
