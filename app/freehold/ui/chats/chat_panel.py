@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from freehold.ui.chats.chat_rows import ChatRowPainter
+from freehold.ui.chats.chat_rows import MENU_WIDTH, ChatRowPainter
 from freehold.ui.chats.tips import plain_tip
 from freehold.ui.icons import set_icon
 from freehold.ui.state.chats import ROW_ROLE, ChatList
@@ -57,6 +57,15 @@ class ChatListView(QListView):
         row = index.data(ROW_ROLE)
         if isinstance(row, ChatSummary | SearchHit):
             self.opened.emit(row)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        place = event.position().toPoint()
+        is_chat = isinstance(self.indexAt(place).data(ROW_ROLE), ChatSummary)
+        at_menu = is_chat and place.x() > self.viewport().width() - MENU_WIDTH
+        if at_menu and event.button() == Qt.MouseButton.LeftButton:
+            self._ask_menu(self.indexAt(place), place)
+        else:
+            super().mousePressEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):

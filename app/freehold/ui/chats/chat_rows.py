@@ -15,6 +15,7 @@ from freehold.ui.theme import Theme
 from freehold.wire import ChatSummary, SearchHit
 
 PADDING: Final = 10
+MENU_WIDTH: Final = 30  # the part at the right that opens the menu of a row
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -50,7 +51,8 @@ class ChatRowPainter(QStyledItemDelegate):
             inner = area.adjusted(PADDING, 0, -PADDING, 0)
             chosen = bool(option.state & QStyle.StateFlag.State_Selected)
             if isinstance(row, ChatSummary):
-                self._paint_chat(painter, inner, row, chosen=chosen)
+                hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
+                self._paint_chat(painter, inner, row, chosen=chosen, hovered=hovered)
             elif isinstance(row, SearchHit):
                 self._paint_hit(painter, inner, row, chosen=chosen)
         painter.restore()
@@ -68,13 +70,13 @@ class ChatRowPainter(QStyledItemDelegate):
             painter.drawRoundedRect(QRectF(option.rect).adjusted(1, 2, -1, -2), 6, 6)
 
     def _paint_chat(
-        self, painter: QPainter, area: QRect, chat: ChatSummary, *, chosen: bool
+        self, painter: QPainter, area: QRect, chat: ChatSummary, *, chosen: bool, hovered: bool
     ) -> None:
         text = area
-        mark = "dot" if chat.busy else "pin" if chat.pinned else ""
+        mark = "more" if hovered else "dot" if chat.busy else "pin" if chat.pinned else ""
         if mark:
-            color = self._theme.hex("accent" if chat.busy else "text-faint")
-            image = pixmap(mark, color, 14, painter.device().devicePixelRatioF())
+            tint = "text" if hovered else "accent" if chat.busy else "text-faint"
+            image = pixmap(mark, self._theme.hex(tint), 14, painter.device().devicePixelRatioF())
             painter.drawPixmap(area.right() - 14, area.center().y() - 6, image)
             text = area.adjusted(0, 0, -20, 0)
         painter.setFont(self._theme.font())

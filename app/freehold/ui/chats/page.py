@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from freehold.errors import AppError
@@ -52,6 +52,7 @@ class ChatsPage(QWidget):
         self.composer = Composer(theme, self)
         self.settings = SettingsPanel(theme, self)
         self.settings.hide()
+        self.setFocusProxy(self.composer.box)
         self._lay_out()
         self._connect()
         self._apply_sheet()
@@ -296,6 +297,11 @@ class ChatsPage(QWidget):
 
     def _apply_sheet(self) -> None:
         self.setStyleSheet(self._theme.fill(SHEET))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.composer.isVisible():
+            self.composer.box.setFocus()
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
