@@ -24,8 +24,10 @@ from freehold.power.sampler import Sample
 
 # An engine that says nothing for this long is taken to have done nothing.
 PATIENCE_S = 5.0
-# How fast the idle power follows what idle windows show; a minute of them settles it.
-IDLE_SMOOTHING = 0.05
+# How fast the idle power follows idle windows: at once when one drew less, slowly when one drew
+# more, since loading a model or another program's work is not rest.
+IDLE_FALL = 0.5
+IDLE_RISE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ class EnergyAccount:
         if self.idle_watts is None:
             self.idle_watts = sample.watts
         else:
-            self.idle_watts += IDLE_SMOOTHING * (sample.watts - self.idle_watts)
+            difference = sample.watts - self.idle_watts
+            self.idle_watts += (IDLE_FALL if difference < 0 else IDLE_RISE) * difference
 
     def _inside(self, sample: Sample) -> list[Step]:
         return [s for s in self._steps if s.end_s > sample.start_s and s.start_s < sample.end_s]

@@ -117,9 +117,9 @@ class Metering:
             await asyncio.gather(self._reading, return_exceptions=True)
         self._advance(far_in_the_future=True)
         self._flush_idle()
-        await self._write_lines()
         if self._writing is not None:
             await self._writing
+        await self._write_lines()
 
     # --- what comes in
 
