@@ -463,3 +463,17 @@ async def test_a_theme_switch_draws_again(desk: ChatDesk) -> None:
     desk.page._theme.use("dark")
     await until(lambda: view.toHtml() != before)
     assert desk.page._theme.hex("link") in view.toHtml()
+
+
+async def test_a_chat_in_the_trash_can_be_read_and_restored(desk: ChatDesk) -> None:
+    await desk.ask("One", "1")
+    chat_id = desk.page.conversation.chat.id
+    desk.page.new_chat()
+    await desk.client.trash_chat(chat_id)
+    desk.page.show_chat(chat_id)
+    await until(lambda: "trash" in desk.page.banners.keys)
+    assert len(desk.page.transcript.views) == 2
+    assert desk.page.composer.isHidden()
+    desk.page.chats.restore(chat_id)
+    await until(lambda: "trash" not in desk.page.banners.keys)
+    assert not desk.page.composer.isHidden()

@@ -24,7 +24,7 @@ from freehold.ui.theme import Theme
 
 SHOWN_LINES: Final = 30
 SPARE_LINES: Final = 8  # a block hardly longer than the limit is shown whole
-LONGEST_LINE_CHARS: Final = 20_000
+LONGEST_LINE_CHARS: Final = 5_000
 BAR_HEIGHT: Final = 34
 PADDING: Final = 12
 TEXT_EDGES: Final = 18  # above and below the lines, as the style sheet has it
@@ -70,7 +70,8 @@ class CodeView(QFrame):
     def __init__(self, theme: Theme, language: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("codeBlock", True)
-        self._shown = ""
+        self._text = ""
+        self._shown = ""  # the text, but for what is cut off very long lines
         self._finished = False
         self._expanded = False
         self._edit = CodeText(theme, self)
@@ -102,7 +103,7 @@ class CodeView(QFrame):
     @property
     def text(self) -> str:
         """Return the code."""
-        return self._shown
+        return self._text
 
     @property
     def scroll_bar(self) -> QScrollBar:
@@ -111,17 +112,18 @@ class CodeView(QFrame):
 
     def show_code(self, text: str, *, finished: bool) -> None:
         """Show the code as far as it came; what was shown before is only added to."""
-        if text != self._shown:
-            if self._shown and text.startswith(self._shown):
-                self._append(text[len(self._shown) :])
+        self._text, shown = text, clip_lines(text)
+        if shown != self._shown:
+            if self._shown and shown.startswith(self._shown):
+                self._append(shown[len(self._shown) :])
             else:
-                self._edit.setPlainText(text)
-            self._shown = text
+                self._edit.setPlainText(shown)
+            self._shown = shown
             if not finished:
-                self._highlighter.follow(text)
+                self._highlighter.follow(shown)
         if finished and not self._finished:
             self._finished = True
-            self._highlighter.finish(text)
+            self._highlighter.finish(shown)
         self._limit()
 
     def color_step(self) -> bool:
@@ -134,7 +136,7 @@ class CodeView(QFrame):
 
     def copy(self) -> None:
         """Copy the code."""
-        QGuiApplication.clipboard().setText(self._shown)
+        QGuiApplication.clipboard().setText(self._text)
         self._copy.setText("Copied")
         # Reset when the pointer leaves: no timer that outlives the view.
 
@@ -177,3 +179,16 @@ class CodeView(QFrame):
 
     def sizeHint(self) -> QSize:
         return QSize(400, self.heightForWidth(400))
+
+
+def clip_lines(text: str) -> str:
+    """Return the text with lines cut that Qt would take seconds to lay out."""
+    if len(text) <= LONGEST_LINE_CHARS:
+        return text
+    lines = text.split("\n")
+    if all(len(line) <= LONGEST_LINE_CHARS for line in lines):
+        return text
+    return "\n".join(
+        line if len(line) <= LONGEST_LINE_CHARS else f"{line[:LONGEST_LINE_CHARS]} …"
+        for line in lines
+    )

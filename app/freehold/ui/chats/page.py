@@ -228,7 +228,22 @@ class ChatsPage(QWidget):
         self.panel.mark(chat.id)
         self.settings.show_chat(chat)
         self._refresh()
+        self._tell_trashed()
         self.composer.box.setFocus()
+
+    def _tell_trashed(self) -> None:
+        chat_id = self.conversation.chat.id
+        if self.conversation.chat.trashed_at is None:
+            self.banners.take("trash")
+            return
+        self.banners.put(
+            "trash",
+            "info",
+            "This chat is in the trash.",
+            "It can be read. Restore it to write.",
+            action=("Restore", lambda: self.chats.restore(chat_id)),
+            dismissable=False,
+        )
 
     def _on_details_changed(self) -> None:
         chat = self.conversation.chat
@@ -239,6 +254,7 @@ class ChatsPage(QWidget):
             self.panel.mark(chat.id)
         self.settings.show_chat(chat)
         self._refresh()
+        self._tell_trashed()
 
     def _on_typed(self, text: str) -> None:
         self.drafts.type(self._shown_id, text)
@@ -254,7 +270,8 @@ class ChatsPage(QWidget):
         self.welcome.refresh()
         self._stack.setCurrentWidget(self.welcome if empty else self.transcript)
         self.composer.set_busy(conversation.busy)
-        self.composer.setVisible(self.welcome.can_write or not empty)
+        trashed = conversation.chat.trashed_at is not None
+        self.composer.setVisible((self.welcome.can_write or not empty) and not trashed)
         self._say_idle()
 
     def _say_idle(self) -> None:
