@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
@@ -312,3 +313,16 @@ def test_metrics_count_what_was_done(server: LiveServer, client: openai.OpenAI) 
     assert 'freehold_requests_total{route="/v1/chat/completions",status="200"} 1' in answer.text
     assert 'freehold_engine_up{model="tiny"} 1' in answer.text
     assert "freehold_requests_in_flight 0" in answer.text
+
+
+def test_the_api_for_other_programs_can_be_switched_off(server: LiveServer) -> None:
+    headers = {"x-api-key": server.key}
+    settings = server.house.settings
+    settings.save(msgspec.structs.replace(settings.current, api_enabled=False))
+    answer = post(server, {"model": "tiny", "messages": MESSAGES})
+    assert answer.status_code == 403
+    assert "switched off" in answer.json()["error"]["message"]
+    state = httpx.get(f"{server.url}/freehold/v1/state", headers=headers)
+    assert state.status_code == 200
+    settings.save(msgspec.structs.replace(settings.current, api_enabled=True))
+    assert post(server, {"model": "tiny", "messages": MESSAGES}).status_code == 200

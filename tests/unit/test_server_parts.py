@@ -24,6 +24,7 @@ from freehold.server.metrics import render_metrics
 from freehold.server.openai_request import invalid
 from freehold.server.ports import bind, bind_next
 from freehold.server.server_lock import ServerLock, read_address
+from freehold.server.wiring import Address
 from freehold.server.worker_pids import WorkerPids
 from freehold.wire import EngineState, LoadRequest
 
@@ -74,6 +75,24 @@ def test_no_other_host_value_is_let_in(value: bytes) -> None:
     allowed = AllowList.of(("127.0.0.1", "localhost"), 11711)
     known = value.strip().lower() in (b"127.0.0.1:11711", b"localhost:11711")
     assert allowed.admits_host([(b"host", value)]) is known
+
+
+def test_a_server_for_others_answers_to_its_own_names_alone() -> None:
+    everywhere = Address("0.0.0.0", 11711)  # noqa: S104
+    name = socket.gethostname().lower()
+    for host, wanted in [
+        (f"{name}:11711", True),
+        ("127.0.0.1:11711", True),
+        ("0.0.0.0:11711", False),
+        ("evil.com:11711", False),
+        (f"{name}.evil.com:11711", False),
+        (f"{name}:80", False),
+    ]:
+        assert everywhere.allow_list().admits_host([(b"host", host.encode())]) is wanted, host
+    assert everywhere.base_url == "http://127.0.0.1:11711"
+    six = Address("fd00::5", 11711)
+    assert six.base_url == "http://[fd00::5]:11711"
+    assert six.allow_list().admits_host([(b"host", b"[fd00::5]:11711")])
 
 
 def test_the_lock_is_held_once_and_let_go(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from freehold.power.discovery import find_sources
 from freehold.power.sources import Source
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
-from freehold.server.bus import Bus
+from freehold.server.bus import Bus, first_number
 from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
@@ -42,6 +42,7 @@ from freehold.wire import Notice
 log = logging.getLogger(__name__)
 
 SCHEMAS = (chats_schema.SCHEMA, library_schema.SCHEMA, ledger_schema.SCHEMA)
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104
 UPKEEP_INTERVAL_S = 3600.0
 
 
@@ -55,16 +56,16 @@ class Address:
     @property
     def base_url(self) -> str:
         """Return the address to call from this machine."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        host = "127.0.0.1" if self.host in WILDCARDS else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def allow_list(self) -> AllowList:
         """Return the hosts and origins a server at this address answers to."""
         names: tuple[str, ...] = LOOPBACK_NAMES
         if not is_loopback(self.host):
-            names = (*names, *machine_names(), self.host.lower())
-        elif self.host not in names:
-            names = (*names, self.host)
+            names = (*names, *machine_names())
+        if self.host not in WILDCARDS:  # no program means "every address" when it calls one
+            names = (*names, f"[{self.host}]" if ":" in self.host else self.host.lower())
         return AllowList.of(names, self.port)
 
 
@@ -161,7 +162,7 @@ def build_house(
     paths.create()
     settings = SettingsFile(paths.settings_file)
     key = ensure_key(paths.key_file)
-    bus = Bus()
+    bus = Bus(start=first_number())
     database = Database.open(paths, SCHEMAS)
     models: Models = library or Library(database, bus.publish)
     ledger = Ledger(database)
