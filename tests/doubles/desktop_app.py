@@ -1,9 +1,11 @@
-"""The whole window as a program of its own, on a server in memory; the test talks to it by lines.
+"""The whole window as a program of its own; the test talks to it by lines.
 
-    python -m doubles.desktop_app [light|dark]
+    python -m doubles.desktop_app [--real]
+
+Its server is one in memory, or with `--real` the one `freehold serve` runs for FREEHOLD_DATA.
 
 It prints one JSON line for each command on its standard input: `state`, `page KEY`, `ask TEXT`,
-`shot PATH`, `theme NAME`, `close`, `answer KEY`, `offline`, `quit`.
+`import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`, `quit`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from PySide6.QtTest import QTest
 from doubles.scenes import busy_workstation
 from doubles.waiting import until
 from freehold.paths import user_paths
-from freehold.ui.application import make_application
+from freehold.ui.application import ServerLine, make_application
 from freehold.ui.desktop import Desktop, Launch
 from freehold.ui.widgets.question import Question
 
@@ -46,6 +48,8 @@ class Driver:
             "strip": desktop.window.strip.server.text(),
             "question": [q.accessibleName() for q in desktop.window.findChildren(Question)],
             "messages": [m.content for m in chats.conversation.messages],
+            "statuses": [m.status for m in chats.conversation.messages],
+            "loaded": [row.ref for row in desktop.models.loaded],
             "finished": desktop.finished.is_set(),
             "server_ended": self.server.server_ended,  # type: ignore[attr-defined]
         }
@@ -56,12 +60,22 @@ class Driver:
         return True
 
     async def do_ask(self, text: str) -> bool:
-        page = self.desktop.window.page("chats")
+        page = self.desktop.window.go_to("chats")
         await until(lambda: page.conversation.chat.model_ref)
         QTest.keyClicks(page.composer.box, text)
         QTest.keyClick(page.composer.box, Qt.Key.Key_Return)
-        await until(lambda: len(page.conversation.messages) >= 2 and not page.conversation.busy)
+        await until(
+            lambda: len(page.conversation.messages) >= 2 and not page.conversation.busy,
+            timeout_s=60,
+        )
         return True
+
+    async def do_import(self, path: str) -> str:
+        models = self.desktop.window.go_to("models")
+        before = len(self.desktop.models.rows)
+        models.import_files([path])
+        await until(lambda: len(self.desktop.models.rows) > before, timeout_s=20)
+        return self.desktop.models.rows[0].ref
 
     async def do_shot(self, path: str) -> bool:
         await asyncio.sleep(0.3)
@@ -97,16 +111,15 @@ async def main() -> None:
     """Run until `quit` or the end of the standard input."""
     paths = user_paths()
     paths.create()
-    server = busy_workstation()
+    server, line = busy_workstation(), ServerLine(paths)
 
     async def connect() -> object:
         return server
 
-    desktop = Desktop(_app, paths, connect)  # type: ignore[arg-type]
+    real = "--real" in sys.argv
+    desktop = Desktop(_app, paths, line.connect if real else connect)  # type: ignore[arg-type]
     desktop.start(Launch())
-    await until(lambda: desktop.session.is_connected)
-    if len(sys.argv) > 1:
-        desktop.theme.use(sys.argv[1])  # type: ignore[arg-type]
+    await until(lambda: desktop.session.is_connected, timeout_s=30)
     driver = Driver(desktop, server)
     lines: asyncio.Queue[str] = asyncio.Queue()
     notifier = QSocketNotifier(sys.stdin.fileno(), QSocketNotifier.Type.Read)
@@ -129,6 +142,7 @@ async def main() -> None:
     notifier.setEnabled(False)
     await desktop.end()
     await server.close()
+    line.forget()
 
 
 if __name__ == "__main__":

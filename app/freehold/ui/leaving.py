@@ -84,7 +84,7 @@ async def ask_quit(theme: Theme, parent: QWidget, running: int) -> Answer:
         " models; stopping it frees their memory.",
         (
             CANCEL,
-            Choice("leave", "Leave the server running"),
-            Choice("stop", "Stop the server", "primary"),
+            Choice("leave", "Leave the server running", "primary" if running else "plain"),
+            Choice("stop", "Stop the server", "plain" if running else "primary"),
         ),
     )

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from freehold.ui.icons import set_icon
 from freehold.ui.theme import SIZES, Theme
-from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.labels import set_role, text_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ class SideBar(QFrame):
         self.narrow = narrow
         style = Qt.ToolButtonStyle
         for button in self._buttons.values():
+            set_role(button, "narrow", narrow)
             button.setToolButtonStyle(
                 style.ToolButtonIconOnly if narrow else style.ToolButtonTextBesideIcon
             )

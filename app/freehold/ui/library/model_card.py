@@ -14,7 +14,7 @@ from freehold.ui.state.models import ModelRow
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.cards import Card
-from freehold.ui.widgets.labels import ElidedLabel, set_role, text_label
+from freehold.ui.widgets.labels import ElidedLabel, prose, set_role, text_label
 from freehold.units import format_bytes, format_count
 
 ORIGINS: Final = {
@@ -84,8 +84,8 @@ class ModelCard(Card):
         self.problem.setVisible(error is not None)
         self.next_step.setVisible(error is not None and bool(error.hint))
         if error is not None:
-            self.problem.setText(error.message)
-            self.next_step.setText(error.hint)
+            self.problem.setText(prose(error.message))
+            self.next_step.setText(prose(error.hint))
         self.progress.setVisible(condition == "loading")
         if row.engine is not None:
             self.progress.setValue(round(row.engine.fraction * 1000))

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from freehold.ui.icons import pixmap
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import icon_button, push_button
-from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.labels import prose, text_label
 
 Level = Literal["info", "warning", "error"]
 TOKENS: Final = {"info": "info", "warning": "warning", "error": "danger"}
@@ -37,6 +37,7 @@ class Banner(QFrame):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        title, text = prose(title), prose(text)
         self._theme, self._level = theme, level
         self.setProperty("banner", level)
         self.setAccessibleName(f"{level}: {title}")
@@ -66,6 +67,7 @@ class Banner(QFrame):
 
     def say(self, title: str, text: str) -> None:
         """Replace the words."""
+        title, text = prose(title), prose(text)
         self.title.setText(title)
         self.text.setText(text)
         self.text.setVisible(bool(text))

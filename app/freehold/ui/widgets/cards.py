@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from freehold.ui.theme import SIZES
-from freehold.ui.widgets.labels import ElidedLabel, text_label
+from freehold.ui.widgets.labels import ElidedLabel, prose, text_label
 
 
 class Card(QFrame):
@@ -103,5 +103,5 @@ class SettingRow(QWidget):
 
     def show_problem(self, text: str) -> None:
         """Say below the name what is wrong; an empty text takes it away."""
-        self.error.setText(text)
+        self.error.setText(prose(text))
         self.error.setVisible(bool(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
@@ -20,6 +21,11 @@ def text_label(
     if wrap:
         label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     return label
+
+
+def prose(text: str) -> str:
+    """Return a message for people: what it marks as code stands in quotation marks."""
+    return re.sub(r"`([^`\n]+)`", r"“\1”", text)
 
 
 def set_role(widget: QWidget, name: str, value: object) -> None:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
 from freehold.ui.icons import pixmap
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import icon_button
-from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.labels import prose, text_label
 
 SHOWN_MS: Final = 4_000
 SHOWN_ERROR_MS: Final = 10_000
@@ -47,8 +47,8 @@ class Toast(QFrame):
         """Show `text`; kind: "done" or "error", which stays longer."""
         icon, token = MARKS[kind]
         self._mark.setPixmap(pixmap(icon, self._theme.hex(token), 20, self.devicePixelRatioF()))
-        self._words.setText(text)
-        self.setAccessibleName(text)
+        self._words.setText(prose(text))
+        self.setAccessibleName(prose(text))
         self._place()
         self.show()
         self.raise_()

@@ -1,0 +1,75 @@
+"""A program of its own that a test talks to: a line there, a JSON line back."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parents[1]
+
+
+class Program:
+    """A child that answers each line with a JSON line."""
+
+    def __init__(self, module: str, environment: Mapping[str, str], *words: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            env={**os.environ, **environment, "PYTHONPATH": str(TESTS)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        self._pending = b""
+
+    def read(self, wait_s: float = 40.0) -> Any:
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + wait_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._pending:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise AssertionError("the program does not answer")
+                chunk = os.read(self._process.stdout.fileno(), 65536)
+                if not chunk:
+                    raise AssertionError(f"the program ended: {self.errors()}")
+                self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        return json.loads(line)
+
+    def do(self, command: str, wait_s: float = 40.0) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(command.encode() + b"\n")
+        return self.read(wait_s)
+
+    def until(self, check: Callable[[], object], wait_s: float = 15.0) -> None:
+        deadline = time.monotonic() + wait_s
+        while not check():
+            assert time.monotonic() < deadline, f"never true: {self.do('state')}"
+            time.sleep(0.05)
+
+    def errors(self) -> str:
+        self._process.kill()
+        return self._process.communicate()[1].decode(errors="replace")
+
+    def wait(self) -> int:
+        return self._process.wait(20)
+
+    def end(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
