@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -139,6 +140,17 @@ async def test_a_backup_that_does_not_fit_leaves_no_half_copy(
     with pytest.raises(AppError) as full:
         await database.back_up()
     assert full.value.code == "disk_full"
+    assert list(backups.backup_folder(paths.database).iterdir()) == []
+
+
+async def test_a_backup_never_takes_the_last_room(
+    database: Database, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups.shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
+    with pytest.raises(AppError) as refused:
+        await database.back_up()
+    assert refused.value.code == "disk_full"
+    assert "50.0 MB are free" in refused.value.message
     assert list(backups.backup_folder(paths.database).iterdir()) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ import apsw
 
 from freehold.errors import AppError
 from freehold.storage.sqlite import describe, is_sound
+from freehold.units import format_bytes
 
 log = logging.getLogger(__name__)
 
 DAY_S: Final = 86_400
 KEPT_DAILY: Final = 7
 KEPT_BEFORE_MIGRATION: Final = 3
+LEFT_FREE_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def make_backup(connection: Any, database: Path, *, label: str = "") -> Path:
     """
     folder = backup_folder(database)
     folder.mkdir(mode=0o700, exist_ok=True)
+    _check_room(database, folder)
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     suffix = f"-before-{label}" if label else ""
     target = folder / f"{database.stem}-{stamp}{suffix}.db"
@@ -123,6 +127,21 @@ def set_aside(database: Path) -> Recovery:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
+
+
+def _check_room(database: Path, folder: Path) -> None:
+    """Refuse before the copy takes the room that chats need to go on."""
+    needed = database.stat().st_size + LEFT_FREE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise AppError(
+            "disk_full",
+            f"There is no room for a backup of your chats in {folder}:"
+            f" {format_bytes(needed)} are needed, {format_bytes(free)} are free.",
+            "Free some space on that disk; your chats themselves are safe.",
+            retryable=True,
+            detail={"needed_bytes": needed, "free_bytes": free},
+        )
 
 
 def _usable(path: Path) -> bool:
