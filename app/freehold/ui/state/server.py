@@ -42,7 +42,7 @@ def server_status(session: Session, models: ModelsState) -> ServerStatus:
             return ServerStatus("lost", "Server not reachable, trying again", address, "")
         return ServerStatus("starting", "Starting the server…", "", "")
     place = "" if session.is_local or server is None else f" on {server.hostname}"
-    line = f"Server on{place}"
+    line = f"Server{place}" if place else "Server on"
     running = sum(row.engine.running for row in models.loaded if row.engine)
     condition: Condition = "idle"
     if models.loading:
