@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from doubles.models import tiny_embedder, tiny_llama, tiny_model
 from freehold.gguf.architectures import COMPANIONS, ENCODERS, KNOWN
 from freehold.gguf.description import ModelFacts, check_architecture, describe, part_of
 from freehold.gguf.faults import CompanionFileError, InvalidGgufError
-from freehold.gguf.ggml_types import F32
+from freehold.gguf.ggml_types import F32, Q4_K
 from freehold.gguf.quantisations import find_in_name
 from freehold.gguf.shards import group_names, parse_name, read_model
 from freehold.gguf.values import LongText
-from freehold.gguf.writer import MetadataValue, TensorData, write_gguf
+from freehold.gguf.writer import MetadataValue, TensorData, encode_header, write_gguf
 
 
 def write(path: Path, metadata: dict[str, MetadataValue], names: list[str]) -> Path:
@@ -265,3 +266,47 @@ def test_architectures() -> None:
     assert problem is not None
     assert problem.code == "unsupported_architecture"
     assert "\n" not in problem.message
+
+
+def test_a_kimi_of_half_a_terabyte_is_read_in_a_moment(tmp_path: Path) -> None:
+    """33 sparse shards with K2's expert tensors and vocabulary."""
+    shards, layers, words = 33, 61, 163_840
+    tensors: list[list[TensorData]] = [[] for _ in range(shards)]
+    for layer in range(layers):
+        for name, shape in (
+            ("ffn_gate_exps", (7168, 2048, 384)),
+            ("ffn_up_exps", (7168, 2048, 384)),
+            ("ffn_down_exps", (2048, 7168, 384)),
+            ("attn_output", (8192, 7168)),
+        ):
+            tensor = TensorData(f"blk.{layer}.{name}.weight", Q4_K, shape, lambda: iter(()))
+            tensors[layer * shards // layers].append(tensor)
+    first: dict[str, MetadataValue] = {
+        "general.architecture": "deepseek2",
+        "deepseek2.expert_count": 384,
+        "deepseek2.expert_used_count": 8,
+        "split.tensors.count": layers * 4,
+        "tokenizer.ggml.tokens": [f"token {n}" for n in range(words)],
+        "tokenizer.ggml.merges": [f"to {n}" for n in range(words)],
+    }
+    for number, group in enumerate(tensors):
+        metadata: dict[str, MetadataValue] = {"split.no": number, "split.count": shards}
+        path = tmp_path / f"K2-Q4_K_M-{number + 1:05d}-of-{shards:05d}.gguf"
+        write_sparse(path, metadata | (first if number == 0 else {}), group)
+    started = time.process_time()
+    facts = describe(read_model(tmp_path / "K2-Q4_K_M-00033-of-00033.gguf"))
+    assert time.process_time() - started < 1.0
+    assert facts.file_bytes > 500e9
+    assert 1.0e12 < facts.parameters < 1.1e12
+    assert facts.active_parameters < 30e9
+    assert facts.bits_per_weight == pytest.approx(4.5)
+    assert facts.tokenizer.tokens == words
+
+
+def write_sparse(path: Path, metadata: dict[str, MetadataValue], tensors: list[TensorData]) -> None:
+    """Write a header, and of the tensors only their room."""
+    head = encode_header(metadata, tensors)
+    room = sum(-(-tensor.bytes // 32) * 32 for tensor in tensors)
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(-(-len(head) // 32) * 32 + room)

@@ -7,7 +7,7 @@ here was found by changing every number of sound files one by one and seeing wha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
 from typing import Final
 
 from freehold.gguf.faults import CONVERT_AGAIN, InvalidGgufError, quoted
@@ -108,20 +108,19 @@ def check_vocabulary(source: Source, header: GgufHeader) -> None:
     Reads the vocabulary: tens of milliseconds for the largest.
     """
     tokens = header.metadata.get("tokenizer.ggml.tokens")
-    seen: set[bytes | str] = set()
-    texts: Iterable[bytes | str]
     if isinstance(tokens, LongList) and tokens.item == STRING:
-        texts = raw_texts(source, tokens)
+        texts: list[bytes | str] = [*raw_texts(source, tokens)]
     elif isinstance(tokens, tuple):
-        texts = (token for token in tokens if isinstance(token, str))
+        texts = [token for token in tokens if isinstance(token, str)]
     else:
         return
-    for text in texts:
-        if text in seen:
-            raise InvalidGgufError(
-                source.name,
-                f"its vocabulary is damaged: the token {quoted(text)} is there twice",
-                CONVERT_AGAIN,
-            )
-        if text:  # llama.cpp gives empty tokens names of their own
-            seen.add(text)
+    counts = Counter(texts)
+    for empty in ("", b""):  # llama.cpp gives empty tokens names of their own
+        counts.pop(empty, None)
+    if len(counts) < sum(counts.values()):
+        text = next(text for text, count in counts.items() if count > 1)
+        raise InvalidGgufError(
+            source.name,
+            f"its vocabulary is damaged: the token {quoted(text)} is there twice",
+            CONVERT_AGAIN,
+        )

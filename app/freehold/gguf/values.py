@@ -185,8 +185,9 @@ def raw_texts(source: Source, items: LongList) -> Iterator[bytes]:
             source.name, f"a list in its metadata takes {size:,} bytes, more than any model's"
         )
     data = source.read(items.offset, size)
+    unpack = struct.Struct("<Q").unpack_from
     at = 0
     for _ in range(items.count):
-        end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+        end = at + 8 + unpack(data, at)[0]
         yield data[at + 8 : end]
         at = end

@@ -51,7 +51,7 @@ def write_gguf(
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(_header(metadata, tensors))
+            file.write(encode_header(metadata, tensors))
             _pad(file)
             for tensor in tensors:
                 written = sum(file.write(chunk) for chunk in tensor.chunks())
@@ -65,7 +65,8 @@ def write_gguf(
     return size
 
 
-def _header(metadata: Mapping[str, MetadataValue], tensors: list[TensorData]) -> bytes:
+def encode_header(metadata: Mapping[str, MetadataValue], tensors: list[TensorData]) -> bytes:
+    """Return what comes before the tensors' bytes, without padding."""
     pieces = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(metadata))]
     for key, value in metadata.items():
         pieces += [string(key), encode_value(value)]
