@@ -27,7 +27,7 @@ PROGRESS_S: Final = 0.25
 class Emitter:
     """Sends messages and deltas; never makes another thread wait for the pipe.
 
-    beat: called once a second while it returns messages, to show that the worker lives.
+    is_busy: whether signs of life are due; beat: called once a second then, to give them.
     steps: the work not told yet; told before a request's end, which settles its energy.
     stop: called when a job's text ran into a stop string, to end its generation.
     """
@@ -36,11 +36,13 @@ class Emitter:
         self,
         writer: FrameWriter,
         *,
+        is_busy: Callable[[], bool],
         beat: Callable[[], tuple[WorkerMessage, ...]],
         steps: Callable[[], Steps | None],
         stop: Callable[[Job], None],
     ) -> None:
         self._writer = writer
+        self._is_busy = is_busy
         self._beat = beat
         self._steps = steps
         self._stop = stop
@@ -86,12 +88,13 @@ class Emitter:
     def _loop(self) -> None:
         next_beat_s = time.monotonic() + BEAT_S
         while True:
-            beat = self._beat()
-            self._wake.wait(max(0.0, next_beat_s - time.monotonic()) if beat else None)
+            is_busy = self._is_busy()
+            self._wake.wait(max(0.0, next_beat_s - time.monotonic()) if is_busy else None)
             self._wake.clear()
             now = time.monotonic()
             if now >= next_beat_s:
-                self._outbox.extend(self._beat())
+                if self._is_busy():
+                    self._outbox.extend(self._beat())
                 next_beat_s = now + BEAT_S
             self._take_handover()
             while not self._flush():

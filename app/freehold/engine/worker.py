@@ -59,7 +59,11 @@ class Worker:
     def __init__(self, read_from: int, write_to: int) -> None:
         self._read_from = read_from
         self._emitter = Emitter(
-            FrameWriter(write_to), beat=self._beat, steps=self._steps, stop=self._stop
+            FrameWriter(write_to),
+            is_busy=self._is_busy,
+            beat=self._beat,
+            steps=self._steps,
+            stop=self._stop,
         )
         self._loop: DecodeLoop | None = None
         self._preparation: Preparation | None = None
@@ -116,6 +120,7 @@ class Worker:
     def _load(self, options: LoadOptions) -> None:
         try:
             self._progress = 0.0
+            self._emitter.wake()  # so that signs of life begin now
             loaded = self._build(options)
         except AppError as error:
             self._fail(error)
@@ -151,6 +156,9 @@ class Worker:
         return True
 
     # --- life signs
+
+    def _is_busy(self) -> bool:
+        return self._progress is not None or (self._loop is not None and self._loop.is_busy)
 
     def _beat(self) -> tuple[WorkerMessage, ...]:
         progress = self._progress
