@@ -125,7 +125,7 @@ async def _reach(engine: ProcessEngine, phase: str) -> asyncio.Task[object]:
     options = LoadOptions(path=str(tiny_model()), context_tokens=16_384, threads=1)
     if phase == "load":
         loading = asyncio.create_task(engine.load(options))
-        while engine.pid is None:
+        while engine.pid is None:  # noqa: ASYNC110 - set by a child process starting
             await asyncio.sleep(0)
         return loading
     await engine.load(options)
@@ -217,7 +217,7 @@ async def test_closing_while_busy_ends_the_process_and_its_helpers() -> None:
     with pytest.raises(AppError) as failed:
         await waiting
     assert failed.value.code == "cancelled"
-    gone, alive = await asyncio.to_thread(psutil.wait_procs, family, 2)
+    _gone, alive = await asyncio.to_thread(psutil.wait_procs, family, 2)
     assert not alive
     await engine.close()
 
@@ -232,7 +232,7 @@ async def test_a_long_answer_to_a_stopped_reader_is_kept_and_merged() -> None:
         if isinstance(event, Delta):
             tokens += event.tokens
             break
-    while (await engine.stats()).running:
+    while (await engine.stats()).running:  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.05)
     rest = [event async for event in stream]
     assert len(rest) < 30

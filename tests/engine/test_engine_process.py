@@ -59,6 +59,13 @@ async def _answer(engine: ProcessEngine, request: GenerateRequest) -> tuple[str,
     return "".join(e.content for e in events if isinstance(e, Delta)), last
 
 
+async def _idle(engine: ProcessEngine) -> None:
+    """Wait until nothing runs."""
+    async with asyncio.timeout(5):
+        while (await engine.stats()).running:  # noqa: ASYNC110 - another process, no event to await
+            await asyncio.sleep(0.01)
+
+
 def _ask(request_id: str, text: str, tokens: int = 20, **more: object) -> GenerateRequest:
     options = {"sampling": GREEDY, "max_tokens": tokens, "key": request_id, **more}
     return GenerateRequest(id=request_id, prompt=TextPrompt(text=text), **options)  # type: ignore[arg-type]
@@ -149,9 +156,7 @@ async def test_closing_the_stream_frees_the_slot_and_spares_the_others(
     await stream.aclose()  # type: ignore[attr-defined]
     _, done = await other
     assert done.usage.completion_tokens == 200
-    async with asyncio.timeout(5):
-        while (await engine.stats()).running:
-            await asyncio.sleep(0.01)
+    await _idle(engine)
 
 
 async def test_a_cancelled_request_says_so(engine: ProcessEngine) -> None:
@@ -176,9 +181,7 @@ async def test_a_long_prompt_can_be_cancelled_and_a_short_one_passes_it(
     _, done = await _answer(engine, _ask("short", "Hello", 3))
     assert done.finish_reason == "length"
     await long.aclose()  # type: ignore[attr-defined]
-    async with asyncio.timeout(5):
-        while (await engine.stats()).running:
-            await asyncio.sleep(0.01)
+    await _idle(engine)
 
 
 async def test_a_prompt_over_the_context_is_refused_with_the_numbers(
