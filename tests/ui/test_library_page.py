@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
@@ -21,7 +22,7 @@ from freehold.ui.state.session import Session
 from freehold.ui.state.settings import SettingsState
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.question import Question
-from freehold.wire import EngineState
+from freehold.wire import Changed, EngineState
 
 
 @pytest_asyncio.fixture
@@ -183,6 +184,22 @@ async def test_an_empty_library_teaches(theme: Theme) -> None:
     page.close()
     page.deleteLater()
     await session.stop()
+
+
+async def test_a_hundred_models_come_in_order_a_few_at_a_time(
+    page: ModelsPage, workstation: FakeClient
+) -> None:
+    for number in range(100):
+        ref = f"m{number:03}"
+        workstation.models[ref] = msgspec.structs.replace(GEMMA, ref=ref, name=f"A {number:03}")
+    workstation.push(Changed(topic="models"))
+    await until(lambda: len(page._models.rows) == 104)
+    assert len(page._cards) < 104
+    await until(lambda: len(page._cards) == 104)
+    column = page._column
+    names = [column.itemAt(i).widget().name.text() for i in range(column.count())]
+    assert names == sorted(names)
+    assert len(names) == 104
 
 
 async def test_every_control_has_a_name(page: ModelsPage) -> None:

@@ -76,6 +76,11 @@ class Theme(QObject):
         self._base_points = max(app.font().pointSizeF(), MINIMUM_POINTS)
         self._name: Name = self._wanted()
         app.styleHints().colorSchemeChanged.connect(self._follow)
+        # Each of these goes over every widget, so only what differs is set again later.
+        app.setStyle("Fusion")
+        font = QFont(app.font())
+        font.setPointSizeF(self._base_points)
+        app.setFont(font)
         self._apply()
 
     @property
@@ -146,10 +151,6 @@ class Theme(QObject):
             self.changed.emit()
 
     def _apply(self) -> None:
-        self._app.setStyle("Fusion")
-        font = QFont(self._app.font())
-        font.setPointSizeF(self._base_points)
-        self._app.setFont(font)
         self._app.setPalette(self.palette())
         self._app.setStyleSheet(self.fill(self._sheet))
 

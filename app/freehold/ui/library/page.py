@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -28,6 +28,7 @@ from freehold.ui.widgets.question import Choice, ask
 from freehold.ui.widgets.scroll_page import ScrollPage
 from freehold.units import format_bytes
 
+CARDS_AT_ONCE = 8
 TEACHING = (
     "A model is one file whose name ends in .gguf, or a set of numbered parts. Choose one you"
     " have, or drop it here. It is used where it lies; nothing is copied or uploaded."
@@ -81,6 +82,9 @@ class ModelsPage(QWidget):
         )
         self.drop_hint = self._make_drop_hint()
         self._lay_out()
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._rebuild)
         models.rows_changed.connect(self._rebuild)
         models.row_changed.connect(self._refresh)
         models.known_changed.connect(self._rebuild)
@@ -181,17 +185,29 @@ class ModelsPage(QWidget):
             card = self._cards.pop(ref)
             card.hide()
             card.deleteLater()
-        for place, row in enumerate(rows):
-            card = self._cards.get(row.ref) or ModelCard(self._theme, row, self._actions)
-            self._cards[row.ref] = card
-            card.show_row(row)
-            self._column.removeWidget(card)
-            self._column.insertWidget(place, card)
+        self._place_cards(rows)
         self._show_summary(rows)
         if not self._models.is_known:
             self._pages.setCurrentWidget(self.waiting)
         else:
             self._pages.setCurrentWidget(self.list if rows else self.empty)
+
+    def _place_cards(self, rows: tuple[ModelRow, ...]) -> None:
+        """Put the cards in order, making a few at a time: the window must go on."""
+        made = 0
+        for place, row in enumerate(rows):
+            card = self._cards.get(row.ref)
+            if card is None:
+                if made == CARDS_AT_ONCE:
+                    self._more.start()
+                    return
+                card = self._cards[row.ref] = ModelCard(self._theme, row, self._actions)
+                made += 1
+            else:
+                card.show_row(row)
+            item = self._column.itemAt(place)
+            if item is None or item.widget() is not card:
+                self._column.insertWidget(place, card)
 
     def _refresh(self, ref: str) -> None:
         row = self._models.row(ref)
