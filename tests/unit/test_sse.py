@@ -44,6 +44,12 @@ def test_any_bytes_give_the_same_events_in_one_piece_and_in_many(
     assert parse(data, cuts) == parse(data, [])
 
 
+def test_a_line_end_cut_in_two_is_one_end_even_with_nothing_in_between() -> None:
+    parser = SseParser()
+    pieces = (b"event: a\r", b"", b"\n", b"data: 1\r", b"\n\r", b"", b"", b"\n")
+    assert [event for piece in pieces for event in parser.feed(piece)] == [ServerEvent("1", "a")]
+
+
 def test_comments_unknown_fields_and_events_without_data_are_dropped() -> None:
     parser = SseParser()
     assert parser.feed(b": heartbeat\n\nretry: 5\nevent: x\n\nfoo: bar\ndata\n\n") == [

@@ -38,11 +38,10 @@ class SseParser:
         Raises: ValueError when an event grows beyond all bounds.
         """
         events: list[ServerEvent] = []
-        if self._after_cr and chunk:
-            # The other half of a CR LF that was cut in two.
-            self._after_cr = False
-            if chunk.startswith(b"\n"):
-                chunk = chunk[1:]
+        if not chunk:
+            return events
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]  # the other half of a CR LF that was cut in two
         lines = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._after_cr = chunk.endswith(b"\r")
         self._keep(lines[0])
