@@ -206,6 +206,7 @@ def test_an_endless_line_of_code_does_not_freeze(theme: Theme, window: QWidget) 
 
 def test_a_table_becomes_a_grid_when_it_grows(theme: Theme, window: QWidget) -> None:
     table = MarkdownTable(theme, window)
+    table.show()
     text = "| a | b |\n|--:|---|\n"
     for number in range(200):
         text += f"| {number} | **x** `y` |\n"
@@ -213,6 +214,11 @@ def test_a_table_becomes_a_grid_when_it_grows(theme: Theme, window: QWidget) -> 
     table.show_table(text, finished=True)
     assert table.is_grid
     assert table.row_count == 200
+    table.setGeometry(0, 0, 600, table.heightForWidth(600))
+    table.show()
+    assert table._grid is not None
+    assert table._grid.isVisible()
+    assert table._grid.height() > 200
     grid = table._grid
     assert grid is not None
     assert grid.grid.data(grid.grid.index(199, 0)) == "199"

@@ -30,7 +30,8 @@ def stats_text(stats: ReplyStats | None, status: str) -> str:
         if stats.decode_tokens_per_s:
             parts.append(format_rate(stats.decode_tokens_per_s))
         if stats.completion_tokens:
-            parts.append(f"{stats.completion_tokens:,} tokens")
+            unit = "token" if stats.completion_tokens == 1 else "tokens"
+            parts.append(f"{stats.completion_tokens:,} {unit}")
         if stats.first_token_s:
             parts.append(f"first after {_seconds(stats.first_token_s)}")
         if stats.cached_tokens:

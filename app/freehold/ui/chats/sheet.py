@@ -16,6 +16,7 @@ QTableView[grid="true"] {
     background: ${surface}; border: 1px solid ${border}; border-radius: ${radius};
     gridline-color: ${border}; selection-background-color: ${selection};
     selection-color: ${selection-text}; }
+QTableView[grid="true"]::item { padding: 0 10px; }
 QTableView[grid="true"] QHeaderView { background: ${surface-sunken}; }
 QTableView[grid="true"] QHeaderView::section {
     background: ${surface-sunken}; color: ${text-muted}; border: none;

@@ -6,7 +6,7 @@ moves, and a change runs once from the widget that grew to the column in the scr
 
 from __future__ import annotations
 
-from PySide6.QtCore import QMargins, QSize
+from PySide6.QtCore import QMargins, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -32,6 +32,8 @@ class Stack(QWidget):
         """Put a widget at `index`, or below the others."""
         if part.parentWidget() is not self:
             part.setParent(self)
+        # A child made while its parent is on the screen stays hidden until it is shown.
+        if not part.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide):
             part.show()
         self.parts.insert(len(self.parts) if index is None else index, part)
         self.changed()

@@ -80,6 +80,9 @@ class Grid(QAbstractTableModel):
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
+        across = orientation == Qt.Orientation.Horizontal
+        if role == Qt.ItemDataRole.TextAlignmentRole and across and section < len(self._align):
+            return self._align[section] | Qt.AlignmentFlag.AlignVCenter
         if role != Qt.ItemDataRole.DisplayRole:
             return None
         if orientation == Qt.Orientation.Vertical:
@@ -110,8 +113,7 @@ class GridView(QTableView):
         rows = self.verticalHeader()
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 14)
-        self.horizontalHeader().setStretchLastSection(True)
-        self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.horizontalHeader().setHighlightSections(False)
 
     @property
     def grid(self) -> Grid:
@@ -129,7 +131,7 @@ class GridView(QTableView):
                 str(grid.data(grid.index(row, column)))[:80]
                 for row in range(min(GRID_ROWS, grid.rowCount()))
             ]
-            wanted = max(metrics.horizontalAdvance(text) for text in texts) + 26
+            wanted = max(metrics.horizontalAdvance(text) for text in texts) + 34
             self.setColumnWidth(column, min(max(wanted, COLUMN_LIMITS[0]), COLUMN_LIMITS[1]))
 
     def sizeHint(self) -> QSize:
