@@ -118,7 +118,7 @@ def _build_wheel(
     tools = _tools(checkout, cache, plan)
     source = _source(checkout, cache, tools)
     tree = cache / f"tree-{plan.backend}"
-    _claim_tree(tree, tree_key)
+    from_scratch = _claim_tree(tree, tree_key)
     defines = {
         **plan.defines,
         "CMAKE_PROJECT_llama_cpp_INCLUDE": str(checkout.kernels / "cmake/freehold.cmake"),
@@ -127,7 +127,10 @@ def _build_wheel(
     unfinished = kept.with_suffix(".part")
     shutil.rmtree(unfinished, ignore_errors=True)
     started = time.monotonic()
-    _run_build(tools, source, tree, defines, plan.jobs, unfinished, cache / "logs/build.log")
+    label = "Building llama.cpp (once, about 8 minutes on two cores)"
+    counter = Counter(label if from_scratch else "Building what changed")
+    log = cache / "logs/build.log"
+    _run_build(tools, source, tree, defines, plan.jobs, unfinished, log, counter)
     shutil.rmtree(kept, ignore_errors=True)
     unfinished.rename(kept)
     say(f"Built llama.cpp in {(time.monotonic() - started) / 60:.1f} min")
@@ -174,8 +177,11 @@ def _source(checkout: Checkout, cache: Path, tools: Path) -> Path:
     return source
 
 
-def _claim_tree(tree: Path, key: str) -> None:
-    """Keep a tree that was made for the same compiler and options; make any other anew."""
+def _claim_tree(tree: Path, key: str) -> bool:
+    """Keep a tree that was made for the same compiler and options; make any other anew.
+
+    Return whether it is a new one.
+    """
     note = tree.with_suffix(".json")
     try:
         known = json.loads(note.read_text()).get("key")
@@ -185,6 +191,7 @@ def _claim_tree(tree: Path, key: str) -> None:
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         note.write_text(json.dumps({"key": key}))
+    return known != key
 
 
 def _cublas_defines(plan: build_plan.BuildPlan, tools: Path) -> dict[str, str]:
@@ -211,6 +218,7 @@ def _run_build(
     jobs: int,
     out: Path,
     log: Path,
+    counter: Counter,
 ) -> None:
     arguments = [str(tools / "bin/python"), "-m", "pip", "--no-input", "-v", "wheel", str(source),
                  "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", str(out),
@@ -220,7 +228,6 @@ def _run_build(
     # The tools' own CMake and Ninja, whatever the system has; and no colours in the log.
     path = f"{tools / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     settings = {"PATH": path, "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs), "NO_COLOR": "1"}
-    counter = Counter("Building llama.cpp (once, about 8 minutes on two cores)")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as record:
         process = subprocess.Popen(

@@ -127,9 +127,9 @@ def test_missing_libraries_are_named_with_the_exact_apt_line(
 
 def test_a_tree_of_another_compiler_is_made_anew_and_its_own_is_kept(tmp_path: Path) -> None:
     tree = tmp_path / "tree-cpu"
-    native_build._claim_tree(tree, "one")
+    assert native_build._claim_tree(tree, "one")
     (tree / "object.o").write_text("")
-    native_build._claim_tree(tree, "one")
+    assert not native_build._claim_tree(tree, "one")
     assert (tree / "object.o").exists()
     native_build._claim_tree(tree, "two")
     assert not (tree / "object.o").exists()
