@@ -208,7 +208,10 @@ class Database:
     def _reader(self) -> Any:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = open_connection(self.path, read_only=True, busy_wait_s=READ_WAIT_S)
+            try:
+                connection = open_connection(self.path, read_only=True, busy_wait_s=READ_WAIT_S)
+            except apsw.Error as error:
+                raise describe(error, self.path) from error
             # A check of a large file must not hold up the end.
             connection.set_progress_handler(lambda: self._closed, CANCEL_STEPS)
             self._local.connection = connection
@@ -221,6 +224,8 @@ class Database:
             rows = self._reader().execute("PRAGMA quick_check(5)").fetchall()
         except (apsw.CorruptError, apsw.NotADBError) as error:
             return error
+        except apsw.Error as error:
+            raise describe(error, self.path) from error
         found = "; ".join(str(row[0]) for row in rows)
         return None if found == "ok" else apsw.CorruptError(found)
 
