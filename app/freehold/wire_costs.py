@@ -132,3 +132,176 @@ class Payback(Value, frozen=True, kw_only=True):
     pays_off_on: str
     since: str
     sentence: str
+
+
+# --- what the person set ---------------------------------------------------------------------
+
+Standby = Literal["own line", "by seat", "by use"]
+PlugKind = Literal["shelly-2", "shelly-1", "tasmota"]
+By = Literal["person", "model", "day", "hour"]
+PowerSpan = Literal["minute", "hour", "day", "month"]
+DayName = Literal["workday", "weekend", "holiday"]
+
+
+class Plug(Value, frozen=True, kw_only=True):
+    """A smart plug on the local network that measures the whole machine."""
+
+    kind: PlugKind
+    host: str
+
+
+class CostsSettings(Value, frozen=True, kw_only=True):
+    """What the person owns and holds it against; stored in costs.toml by the server.
+
+    capital: what was paid for the machine, in dollars as the prices are. elsewhere: an API or
+    subscription of the price list, "" for the first open model; seats: how many subscriptions.
+    """
+
+    capital: Decimal = Decimal(0)
+    elsewhere: str = ""
+    seats: int = 1
+    standby: Standby = "own line"
+    country: str = ""
+    plug: Plug | None = None
+
+
+class TariffPeriod(Value, frozen=True, kw_only=True):
+    """A price per kWh from one time of day ("06:00") to another; equal times mean all day."""
+
+    name: str
+    price: str
+    start: str = "00:00"
+    end: str = "00:00"
+    days: tuple[DayName, ...] = ("workday", "weekend", "holiday")
+    months: tuple[int, ...] = tuple(range(1, 13))
+
+
+class TariffTier(Value, frozen=True, kw_only=True):
+    """A price that holds from a monthly consumption on."""
+
+    from_kwh: str
+    price: str
+
+
+class TariffPlan(Value, frozen=True, kw_only=True):
+    """A supplier's prices; either periods or tiers. Holidays are ISO dates."""
+
+    name: str
+    currency: str
+    zone: str
+    periods: tuple[TariffPeriod, ...] = ()
+    tiers: tuple[TariffTier, ...] = ()
+    holidays: tuple[str, ...] = ()
+    fixed_per_month: str = "0"
+    demand_per_kw: str = "0"
+    tax_rate: str = "0"
+
+
+class TariffState(Value, frozen=True, kw_only=True):
+    """The tariff in force. source: "none", one "price" of the settings, or a "plan".
+
+    price_now: per kWh with tax, None where none is known; `problem` says why a tariff that was
+    given is not used.
+    """
+
+    source: Literal["none", "price", "plan"]
+    currency: str
+    zone: str
+    price_now: Decimal | None = None
+    plan: TariffPlan | None = None
+    problem: str = ""
+
+
+# --- meters ----------------------------------------------------------------------------------
+
+
+class MeterState(Value, frozen=True, kw_only=True):
+    """A meter and how well it measures; error_share 0.5 is ± 50 %."""
+
+    source: str
+    level: str
+    error_share: float
+
+
+class Meters(Value, frozen=True, kw_only=True):
+    """The meters counted together now, and what could be added.
+
+    unreadable: processor counters this user may not read; `udev_rule` lets a group read them.
+    """
+
+    counted: tuple[MeterState, ...]
+    level: str
+    plug: Plug | None = None
+    unreadable: tuple[str, ...] = ()
+    udev_rule: str = ""
+
+
+class PowerPart(Value, frozen=True, kw_only=True):
+    """One meter's power; `watts` is None in a gap, `reason` says why."""
+
+    source: str
+    level: str
+    error_share: float
+    watts: float | None
+    reason: str = ""
+
+
+class LivePower(Value, frozen=True, kw_only=True):
+    """What the machine draws now; None figures are not known.
+
+    watts: the sum of all parts, None while one of them has a gap. tokens_per_s and
+    joules_per_token (rest included) over the last ten seconds.
+    """
+
+    level: str
+    error_share: float
+    parts: tuple[PowerPart, ...] = ()
+    watts: float | None = None
+    tokens_per_s: float = 0.0
+    joules_per_token: float | None = None
+    money_per_hour: Decimal | None = None
+    currency: str = "USD"
+
+
+class PowerPoint(Value, frozen=True, kw_only=True):
+    """Mean figures of one stretch; `watts` has one entry a part, None is a gap."""
+
+    at: float
+    watts: tuple[float | None, ...]
+    tokens_per_s: float
+
+
+class PowerCurve(Value, frozen=True, kw_only=True):
+    """A span of power, oldest first; at most a screen of points of `point_s` seconds each."""
+
+    span: PowerSpan
+    span_s: int
+    point_s: int
+    parts: tuple[str, ...]
+    points: tuple[PowerPoint, ...]
+
+
+class PricedHours(Value, frozen=True, kw_only=True):
+    """A stretch of the day with one price."""
+
+    days: str
+    start: str
+    end: str
+    price: Decimal
+
+
+class Advice(Value, frozen=True, kw_only=True):
+    """Advice with its figures; None where a figure is not known yet.
+
+    idle_loaded_watts: at rest with a model loaded; idle_empty_watts: without one. Money a month
+    of 730 h at the present price.
+    """
+
+    sentences: tuple[str, ...]
+    level: str
+    currency: str
+    idle_loaded_watts: float | None = None
+    idle_empty_watts: float | None = None
+    idle_per_month: Decimal | None = None
+    unloading_saves_per_month: Decimal | None = None
+    hours: tuple[PricedHours, ...] = ()

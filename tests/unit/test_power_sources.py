@@ -119,7 +119,8 @@ def test_all_plugs_say_the_same_thing(kind: str, answer: object) -> None:
     with httpx.Client(transport=httpx.MockTransport(handler)) as client:
         reading = PlugSource(kind, "192.168.1.40", client, lambda: 7.0).read()  # type: ignore[arg-type]
     assert reading.watts == 431.7
-    assert reading.microjoules == 4_444_200_000_000
+    # A coarse counter would stand still and jump; only the fine one is used.
+    assert reading.microjoules == (4_444_200_000_000 if kind == "shelly-2" else None)
     assert seen[0].startswith("http://192.168.1.40/")
 
 

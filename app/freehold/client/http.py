@@ -17,6 +17,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from freehold.client.costs import HttpCosts
 from freehold.client.sse import SseParser
 from freehold.errors import AppError
 from freehold.wire import (
@@ -66,6 +67,7 @@ class HttpClient:
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
         )
+        self.costs = HttpCosts(self._call, self._value)
 
     @property
     def base_url(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
+from freehold.client.costs import CostsClient
 from freehold.wire import (
     Chat,
     ChatSummary,
@@ -30,6 +31,11 @@ class Client(Protocol):
     @property
     def base_url(self) -> str:
         """Return the server's address, `http://127.0.0.1:11711`."""
+        ...
+
+    @property
+    def costs(self) -> CostsClient:
+        """Return the part about power and money."""
         ...
 
     async def hello(self) -> Hello:

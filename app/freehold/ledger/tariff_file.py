@@ -37,6 +37,14 @@ def read_tariff(path: Path) -> Tariff:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _refused(f"{path.name} cannot be read ({error}).") from error
+    return parse_tariff(data)
+
+
+def parse_tariff(data: dict[str, Any]) -> Tariff:
+    """Return the checked tariff that a file's tables say.
+
+    Raises: AppError `invalid_request` naming the field, the hole or the overlap.
+    """
     tariff = Tariff(
         name=_text(data, "name"),
         currency=_text(data, "currency"),

@@ -151,6 +151,11 @@ class EnergyAccount:
         )
 
     @property
+    def has_engines(self) -> bool:
+        """Return whether a model is loaded."""
+        return bool(self._told_until)
+
+    @property
     def observations(self) -> tuple[Observation, ...]:
         """Return the log that coefficients are fitted from."""
         return tuple(self._log)

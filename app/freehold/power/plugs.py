@@ -21,6 +21,8 @@ PATHS: Mapping[Kind, str] = {
     "shelly-1": "/status",
     "tasmota": "/cm?cmnd=Status%208",
 }
+# The others count in steps of a minute or more of work: their power says more about a second.
+FINE_COUNTERS: frozenset[Kind] = frozenset({"shelly-2"})
 MAX_ANSWER_BYTES = 64 * 1024
 _HOST = re.compile(
     r"^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$"
@@ -52,7 +54,8 @@ class PlugSource:
         except (httpx.HTTPError, ValueError):
             return Reading(self._clock())
         watts, microjoules = parse_plug(self._kind, answer)
-        return Reading(self._clock(), microjoules, watts)
+        counter = microjoules if self._kind in FINE_COUNTERS else None
+        return Reading(self._clock(), counter, watts)
 
     def _fetch(self) -> Any:
         with self._client.stream("GET", self._url, timeout=2.0, follow_redirects=False) as response:

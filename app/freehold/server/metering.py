@@ -24,6 +24,7 @@ from freehold.power.account import EnergyAccount, Settled
 from freehold.power.attribution import Step, Work, fit
 from freehold.power.history import PowerHistory
 from freehold.power.readings import Level
+from freehold.power.rest import RestPower
 from freehold.power.sampler import Sample, Sampler, choose_sources, sample_level
 from freehold.power.sources import Source
 
@@ -83,10 +84,10 @@ class Metering:
         self._price_at = price_at
         self._clock = clock
         self._wall_clock = wall_clock
-        self.sources = choose_sources(sources)
-        self.level = sample_level(self.sources)
+        self.choose(sources)
         self.account = EnergyAccount()
         self.history = PowerHistory()
+        self.rest = RestPower()
         self.latest: Sample | None = None
         self._sampler: Sampler | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,6 +104,24 @@ class Metering:
     def start(self) -> None:
         """Begin to sample, if there is anything to read."""
         self._loop = asyncio.get_running_loop()
+        self._start_sampler()
+
+    async def use_sources(self, sources: Sequence[Source]) -> None:
+        """Go on with other meters; what the former ones counted is kept."""
+        if self._sampler is not None:
+            await asyncio.to_thread(self._sampler.stop)
+            self._sampler = None
+        self.choose(sources)
+        self.history, self.rest, self.latest = PowerHistory(), RestPower(), None
+        self.account.idle_watts = None
+        self._start_sampler()
+
+    def choose(self, sources: Sequence[Source]) -> None:
+        """Take the meters to be added up from those there are."""
+        self.sources = choose_sources(sources)
+        self.level = sample_level(self.sources)
+
+    def _start_sampler(self) -> None:
         if not self.sources:
             return
         self._sampler = Sampler(self.sources, self._from_thread)
@@ -191,6 +210,7 @@ class Metering:
         now_s = float("inf") if far_in_the_future else self._clock()
         for settled in self.account.settle(now_s):
             self._add_idle(settled)
+            self._add_rest(settled)
         while self._ended and (
             not self.sources or far_in_the_future or self.account.is_settled(self._ended[0].ended_s)
         ):
@@ -238,6 +258,12 @@ class Metering:
             idle = self._idle = _IdleSum(start_at, start_at, 0, settled.level, price)
         idle.microjoules += settled.idle_microjoules
         idle.end_at = end_at
+
+    def _add_rest(self, settled: Settled) -> None:
+        span_s = settled.end_s - settled.start_s
+        if settled.complete and not settled.by_request and span_s > 0:
+            watts = settled.idle_microjoules / 1e6 / span_s
+            self.rest.add(watts, span_s, loaded=self.account.has_engines)
 
     def _flush_idle(self) -> None:
         idle, self._idle = self._idle, None

@@ -34,6 +34,20 @@ class TariffInForce:
         self.problem: AppError | None = None
 
     @property
+    def path(self) -> Path:
+        """Return where the person's tariff lies, if there is one."""
+        return self._path
+
+    @property
+    def has_file(self) -> bool:
+        """Return whether the person has a tariff of their own. Blocks on the disk."""
+        return self._path.exists()
+
+    def read_again(self) -> None:
+        """Forget what was read, however little time has passed since the file changed."""
+        self._seen = None
+
+    @property
     def current(self) -> Tariff | None:
         """Return the tariff, None where no price is known."""
         settings = self._settings()

@@ -26,6 +26,9 @@ from freehold.power.sources import Source
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
 from freehold.server.bus import Bus, first_number
+from freehold.server.cost_desk import CostDesk
+from freehold.server.cost_power import PowerDesk
+from freehold.server.costs_file import CostsFile
 from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
@@ -89,6 +92,8 @@ class House:
     turns: Turns
     ledger: Ledger
     metering: Metering
+    costs: CostDesk
+    power: PowerDesk
     counters: Counters = field(default_factory=Counters)
     instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: float = field(default_factory=time.time)
@@ -99,7 +104,7 @@ class House:
 
     async def start(self) -> None:
         """Put in order what a former server left, and begin what runs in the background."""
-        for problem in (self.settings.problem, _recovered(self.database)):
+        for problem in (self.settings.problem, self.costs.own.problem, _recovered(self.database)):
             if problem is not None:
                 self.warn(problem)
         await self.conversations.recover()
@@ -126,6 +131,7 @@ class House:
         await self.turns.close()
         await self.engines.close()
         await self.metering.close()
+        self.power.close()
         self.bus.close()
         await asyncio.to_thread(self.database.close)
 
@@ -167,7 +173,10 @@ def build_house(
     models: Models = library or Library(database, bus.publish)
     ledger = Ledger(database)
     tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
-    metering = Metering(ledger, sources, tariff.price_at)
+    costs = CostDesk(paths, ledger, settings, tariff, CostsFile(paths.config / "costs.toml"))
+    metering = Metering(ledger, (), tariff.price_at)
+    power = PowerDesk(metering, costs, sources)
+    metering.choose(power.with_plug())
     engines = EngineSupervisor(
         resolve=models.resolve,
         make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering),
@@ -190,6 +199,8 @@ def build_house(
         turns=Turns(database, engines, bus.publish, choose_model=choice.default),
         ledger=ledger,
         metering=metering,
+        costs=costs,
+        power=power,
     )
 
 
@@ -205,6 +216,19 @@ def open_library(paths: Paths) -> Iterator[Library]:
     database = Database.open(paths, SCHEMAS)
     try:
         yield Library(database, lambda _event: None)
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def open_costs(paths: Paths) -> Iterator[CostDesk]:
+    """Yield the ledger's figures alone, for commands while no server runs. Blocks on the disk."""
+    settings = SettingsFile(paths.settings_file)
+    tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
+    database = Database.open(paths, SCHEMAS)
+    try:
+        own = CostsFile(paths.config / "costs.toml")
+        yield CostDesk(paths, Ledger(database), settings, tariff, own)
     finally:
         database.close()
 

@@ -1,0 +1,199 @@
+"""The costs part of the `Client` seam, reached as `client.costs`.
+
+Two bodies exist, `HttpCosts` here and `tests/doubles/costs.py:FakeCosts`; one contract test runs
+on both. Every method raises `AppError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Literal, Protocol, TypeVar
+
+import httpx
+import msgspec
+
+from freehold.wire_costs import (
+    Advice,
+    By,
+    CostsSettings,
+    CostSummary,
+    LivePower,
+    Meters,
+    OwnOrRent,
+    OwnOrRentAnswer,
+    Payback,
+    Plug,
+    PowerCurve,
+    PowerSpan,
+    PriceList,
+    TariffPlan,
+    TariffState,
+)
+
+Form = Literal["csv", "pdf"]
+T = TypeVar("T")
+
+
+class CostsClient(Protocol):
+    """What a server knows of power and money."""
+
+    async def own_or_rent(self, question: OwnOrRent) -> OwnOrRentAnswer:
+        """Return every figure of a comparison; `invalid_request` names a figure that cannot be."""
+        ...
+
+    async def prices(self) -> PriceList:
+        """Return the prices to compare with."""
+        ...
+
+    async def copy_prices(self) -> str:
+        """Begin the person's own price list; return its path (local clients only)."""
+        ...
+
+    async def summary(self, month: str = "", by: By = "person") -> CostSummary:
+        """Return a month of the ledger rolled up; an empty month means this one."""
+        ...
+
+    async def payback(self) -> Payback:
+        """Return what owning has brought so far."""
+        ...
+
+    async def statement(self, month: str, form: Form) -> bytes:
+        """Return a month's statement as a file."""
+        ...
+
+    async def power(self) -> LivePower:
+        """Return what the machine draws now."""
+        ...
+
+    async def history(self, span: PowerSpan) -> PowerCurve:
+        """Return a span of power."""
+        ...
+
+    async def meters(self) -> Meters:
+        """Return the meters counted together, and what could be added."""
+        ...
+
+    async def set_plug(self, plug: Plug | None) -> Meters:
+        """Read the machine by a plug, which is tried first, or no longer (local clients only)."""
+        ...
+
+    async def advice(self) -> Advice:
+        """Return what could be saved."""
+        ...
+
+    async def tariff(self) -> TariffState:
+        """Return the tariff in force."""
+        ...
+
+    async def save_tariff(self, plan: TariffPlan | None) -> TariffState:
+        """Store a tariff, or none; `invalid_request` names holes and overlaps (local only)."""
+        ...
+
+    async def settings(self) -> CostsSettings:
+        """Return what the person owns and holds it against."""
+        ...
+
+    async def save_settings(self, settings: CostsSettings) -> CostsSettings:
+        """Store what the person owns; the plug is changed by `set_plug` alone (local only)."""
+        ...
+
+
+class Call(Protocol):
+    """How a request is sent; see `HttpClient`."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        repeat: bool = False,
+    ) -> Awaitable[httpx.Response]: ...
+
+
+class Decode(Protocol):
+    """How an answer is read; see `HttpClient`."""
+
+    def __call__(self, response: httpx.Response, kind: type[T]) -> T: ...
+
+
+class HttpCosts:
+    """`CostsClient` over the connection of an `HttpClient`."""
+
+    def __init__(self, call: Call, decode: Decode) -> None:
+        self._call = call
+        self._decode = decode
+
+    async def own_or_rent(self, question: OwnOrRent) -> OwnOrRentAnswer:
+        """Return every figure of a comparison."""
+        return await self._send("POST", "/own-or-rent", OwnOrRentAnswer, question)
+
+    async def prices(self) -> PriceList:
+        """Return the prices to compare with."""
+        return await self._send("GET", "/prices", PriceList)
+
+    async def copy_prices(self) -> str:
+        """Begin the person's own price list; return its path."""
+        return (await self._send("POST", "/prices/copy", dict[str, str]))["path"]
+
+    async def summary(self, month: str = "", by: By = "person") -> CostSummary:
+        """Return a month of the ledger rolled up."""
+        return await self._send("GET", "/summary", CostSummary, params={"month": month, "by": by})
+
+    async def payback(self) -> Payback:
+        """Return what owning has brought so far."""
+        return await self._send("GET", "/payback", Payback)
+
+    async def statement(self, month: str, form: Form) -> bytes:
+        """Return a month's statement as a file."""
+        params = {"month": month, "form": form}
+        return (await self._call("GET", "/costs/statement", params=params, repeat=True)).content
+
+    async def power(self) -> LivePower:
+        """Return what the machine draws now."""
+        return await self._send("GET", "/power", LivePower)
+
+    async def history(self, span: PowerSpan) -> PowerCurve:
+        """Return a span of power."""
+        return await self._send("GET", "/power/history", PowerCurve, params={"span": span})
+
+    async def meters(self) -> Meters:
+        """Return the meters counted together, and what could be added."""
+        return await self._send("GET", "/meters", Meters)
+
+    async def set_plug(self, plug: Plug | None) -> Meters:
+        """Read the machine by a plug, or no longer."""
+        return await self._send("DELETE" if plug is None else "PUT", "/plug", Meters, plug)
+
+    async def advice(self) -> Advice:
+        """Return what could be saved."""
+        return await self._send("GET", "/advice", Advice)
+
+    async def tariff(self) -> TariffState:
+        """Return the tariff in force."""
+        return await self._send("GET", "/tariff", TariffState)
+
+    async def save_tariff(self, plan: TariffPlan | None) -> TariffState:
+        """Store a tariff, or none."""
+        return await self._send("DELETE" if plan is None else "PUT", "/tariff", TariffState, plan)
+
+    async def settings(self) -> CostsSettings:
+        """Return what the person owns and holds it against."""
+        return await self._send("GET", "/settings", CostsSettings)
+
+    async def save_settings(self, settings: CostsSettings) -> CostsSettings:
+        """Store what the person owns."""
+        return await self._send("PUT", "/settings", CostsSettings, settings)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: msgspec.Struct | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> T:
+        # Every one of these calls may be sent twice without harm.
+        response = await self._call(method, f"/costs{path}", body, params=params, repeat=True)
+        return self._decode(response, kind)
