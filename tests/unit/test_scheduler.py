@@ -8,15 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freehold.engine.scheduler import (
-    PATIENCE_STEPS,
-    WORTH_SHARING,
-    Limits,
-    MemoryOp,
-    Scheduler,
-    Step,
-)
+from freehold.engine.scheduler import PATIENCE_STEPS, WORTH_SHARING, Scheduler
 from freehold.engine.sequences import Phase, Sequence, common_length, make_sequence
+from freehold.engine.steps import Limits, MemoryOp, Step
 from freehold.errors import AppError
 
 

@@ -20,8 +20,8 @@ from freehold.engine.llama_sampler import build_sampler
 from freehold.engine.native_step import SampleStep
 from freehold.engine.requests import LoadOptions
 from freehold.engine.sampling import Stage
-from freehold.engine.scheduler import Chunk, Step
 from freehold.engine.sequences import Sequence
+from freehold.engine.steps import Chunk, Step
 
 
 class BareLoop:

@@ -18,9 +18,10 @@ from freehold.engine.native_step import LogprobReader, SampleStep
 from freehold.engine.preparation import STACK_BYTES, EmbedJob, Prepared
 from freehold.engine.protocol import Embedded, Failed
 from freehold.engine.requests import TokenLogprob
-from freehold.engine.scheduler import Limits, Scheduler, Step
+from freehold.engine.scheduler import Scheduler
 from freehold.engine.sequences import FinishReason, Sequence
 from freehold.engine.step_log import StepLog
+from freehold.engine.steps import Limits, Step
 from freehold.engine.thread_tuner import ThreadTuner
 from freehold.errors import AppError, internal
 
@@ -132,9 +133,6 @@ class DecodeLoop:
         while self._inbox:
             item = self._inbox.popleft()
             if isinstance(item, Job):
-                if item.is_stopping:
-                    self._hand_over_end(item, "cancelled")
-                    continue
                 self._jobs[item.id] = item
                 self.scheduler.add(item.sequence)
             elif isinstance(item, EmbedJob):
@@ -225,12 +223,8 @@ class DecodeLoop:
         self._hand_over_end(job, reason, error)
 
     def _hand_over_end(self, job: Job, reason: FinishReason, error: AppError | None = None) -> None:
-        if job.ended_s is None:
-            job.ended_s = time.monotonic()
-            job.sampler.close()
-        self._emitter.handover.append(
-            Ended(job, reason, None if error is None else wire_error(error))
-        )
+        told = None if error is None else wire_error(error)
+        self._emitter.handover.append(Ended(job, reason, told))
         self._emitter.wake()
 
     def _recover(self, step: Step, status: int) -> None:

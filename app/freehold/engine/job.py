@@ -35,7 +35,6 @@ class Job:
     started_s: float | None = None
     first_token_s: float | None = None
     ended_s: float | None = None
-    is_stopping: bool = False
     told_progress_s: float = field(default=0.0)
 
     @property

@@ -12,7 +12,7 @@ from freehold.engine.llama_log import NativeLog
 from freehold.engine.llama_params import context_params
 from freehold.engine.load_errors import explain_failure
 from freehold.engine.requests import LoadOptions
-from freehold.engine.scheduler import MemoryOp, Step
+from freehold.engine.steps import MemoryOp, Step
 from freehold.errors import AppError
 
 SMALLEST_CONTEXT: Final = 2048

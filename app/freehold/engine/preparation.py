@@ -38,10 +38,8 @@ from freehold.engine.requests import (
     Usage,
 )
 from freehold.engine.sampling import (
-    check_grammar,
     check_logprobs,
     check_sampling,
-    check_schema,
     check_stops,
     make_stages,
 )
@@ -85,6 +83,7 @@ class Preparation:
         self._end_tokens = model.end_tokens()
         self._cancelled: set[str] = set()
         self._pending: set[str] = set()
+        self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[Generate | Tokenize | Embed, float] | None]
         self._queue = queue.SimpleQueue()
         self.formats = FormatHelper(
@@ -108,10 +107,11 @@ class Preparation:
 
     def cancel(self, request_id: str) -> bool:
         """Cancel a request that is not submitted yet; return whether it was here."""
-        if request_id not in self._pending:
-            return False
-        self._cancelled.add(request_id)
-        return True
+        with self._lock:
+            if request_id not in self._pending:
+                return False
+            self._cancelled.add(request_id)
+            return True
 
     # --- the thread
 
@@ -149,11 +149,15 @@ class Preparation:
                 "Choose a chat model, or send the text to /v1/embeddings.",
             )
         job = self._make_job(request, received_s)
-        # A cancel after this line finds the job with the decode thread.
-        self._pending.discard(request.id)
-        self._submit(job)
-        if request.id in self._cancelled:
-            job.is_stopping = True
+        with self._lock:
+            # From here on a cancel finds the job with the decode thread.
+            self._pending.discard(request.id)
+            if request.id not in self._cancelled:
+                self._submit(job)
+                return
+        job.sampler.close()
+        job.output.close()
+        self._send_cancelled(request.id)
 
     def _send_cancelled(self, request_id: str) -> None:
         self._send(Done(id=request_id, finish_reason="cancelled", usage=Usage(), timings=Timings()))
@@ -261,7 +265,3 @@ def _check_constraint(request: GenerateRequest) -> None:
             "A grammar and a JSON schema cannot be used together.",
             "Send one of them.",
         )
-    if request.grammar is not None:
-        check_grammar(request.grammar)
-    if request.json_schema is not None:
-        check_schema(request.json_schema)

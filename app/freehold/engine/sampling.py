@@ -17,8 +17,6 @@ MAX_LAST_N: Final = 1_000_000
 MAX_BIASES: Final = 4096
 MAX_BREAKERS: Final = 32
 MAX_BREAKER_CHARACTERS: Final = 40
-MAX_GRAMMAR_BYTES: Final = 64 * 1024
-MAX_NESTING: Final = 32
 MAX_LOGPROBS: Final = 20
 MAX_STOPS: Final = 32
 MAX_STOP_CHARACTERS: Final = 1000
@@ -107,28 +105,6 @@ def check_logprobs(count: int | None) -> None:
     """Raise AppError `invalid_request` if more alternatives are asked for than are told."""
     if count is not None and not 0 <= count <= MAX_LOGPROBS:
         raise _refused("logprobs", f"must be between 0 and {MAX_LOGPROBS}, not {count}")
-
-
-def check_grammar(grammar: str) -> None:
-    """Raise AppError `invalid_grammar` for a grammar too large or nested too deeply to be safe."""
-    size = len(grammar.encode())
-    if size > MAX_GRAMMAR_BYTES:
-        raise _bad_grammar(f"The grammar has {size:,} bytes; the limit is {MAX_GRAMMAR_BYTES:,}.")
-    if "\0" in grammar:
-        raise _bad_grammar("The grammar holds a zero byte.")
-    if _nesting(grammar, "(", ")") > MAX_NESTING:
-        raise _bad_grammar(f"The grammar nests more than {MAX_NESTING} groups.")
-
-
-def check_schema(schema: str) -> None:
-    """Raise AppError `invalid_grammar` for a JSON schema too large or nested too deeply."""
-    size = len(schema.encode())
-    if size > MAX_GRAMMAR_BYTES:
-        raise _bad_grammar(
-            f"The JSON schema has {size:,} bytes; the limit is {MAX_GRAMMAR_BYTES:,}."
-        )
-    if _nesting(schema, "{[", "}]") > 2 * MAX_NESTING:
-        raise _bad_grammar(f"The JSON schema is nested more than {MAX_NESTING} levels deep.")
 
 
 def make_stages(
@@ -224,29 +200,6 @@ def _truncations(params: SamplingParams, seed: int) -> list[Stage]:
     return stages
 
 
-def _nesting(text: str, opening: str, closing: str) -> int:
-    """Return the deepest nesting outside of quoted strings."""
-    depth = deepest = 0
-    quote = ""
-    escaped = False
-    for character in text:
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif quote:
-            if character == quote:
-                quote = ""
-        elif character == '"':
-            quote = character
-        elif character in opening:
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in closing:
-            depth -= 1
-    return deepest
-
-
 def _refused(name: str, what: str) -> AppError:
     return AppError(
         "invalid_request",
@@ -254,7 +207,3 @@ def _refused(name: str, what: str) -> AppError:
         "Change it and send the request again.",
         detail={"param": name},
     )
-
-
-def _bad_grammar(what: str) -> AppError:
-    return AppError("invalid_grammar", what, "Make the grammar or schema smaller and flatter.")

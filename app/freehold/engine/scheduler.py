@@ -9,11 +9,11 @@ prefixes are trimmed first, then the youngest sequence waits again; nothing fail
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from freehold.engine.prefix_cache import CellTable, KeptPrefix, PrefixCache
 from freehold.engine.sequences import Phase, Sequence, common_length
+from freehold.engine.steps import Chunk, Limits, MemoryOp, Step
 
 LOOK_AHEAD: Final = 16  # waiting requests of one owner considered when the first does not fit
 TURN_STEPS: Final = 256  # steps after which an owner with nothing running takes a slot from another
@@ -21,56 +21,6 @@ PATIENCE_STEPS: Final = 512  # steps after which a request that does not fit sto
 HEADROOM_CELLS: Final = 64  # cells left for running sequences when one more is admitted
 TRIM_CELLS: Final = 256  # kept prefixes are trimmed in pieces of this size
 WORTH_SHARING: Final = 16  # tokens a running sibling must save to be waited for or shared
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the engine has, and what its memory can do.
-
-    can_trim: whether a part of a sequence can be taken back (false for recurrent models: a prefix
-        is then reused only when the new prompt continues all of it, and never shared).
-    """
-
-    cells: int
-    slots: int
-    parallel: int
-    batch_tokens: int
-    can_trim: bool = True
-
-
-class MemoryOp(NamedTuple):
-    """A change to llama.cpp's memory before a step, in order.
-
-    trim: keep the first `length` positions of `slot`. share: give `slot` the first `length`
-    positions of `source`.
-    """
-
-    kind: Literal["trim", "share"]
-    slot: int
-    length: int
-    source: int = -1
-
-
-class Chunk(NamedTuple):
-    """Tokens [start, end) of a prompt, computed in this step."""
-
-    sequence: Sequence
-    start: int
-    end: int
-
-
-@dataclass(slots=True)
-class Step:
-    """What to do next: memory changes, then one batch of decode tokens and prompt chunks."""
-
-    memory: list[MemoryOp] = field(default_factory=list)
-    decode: list[Sequence] = field(default_factory=list)
-    prefill: list[Chunk] = field(default_factory=list)
-
-    @property
-    def token_count(self) -> int:
-        """Return the tokens in the batch."""
-        return len(self.decode) + sum(chunk.end - chunk.start for chunk in self.prefill)
 
 
 class Scheduler:

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final
 
 from freehold.engine.protocol import Steps
-from freehold.engine.scheduler import Step
+from freehold.engine.steps import Step
 
 # More than a minute of the fastest steps: only a server that stopped reading reaches it.
 MAX_KEPT: Final = 200_000
