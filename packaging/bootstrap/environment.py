@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -23,10 +24,12 @@ NETWORK_SIGNS = ("Temporary failure in name resolution", "NewConnectionError", "
 
 
 def make(folder: Path) -> None:
-    """Make an empty environment with pip in it.
+    """Make an environment with pip in it; one of this very Python is kept as it is.
 
     Raises: SetupError if the system's Python cannot.
     """
+    if fits(folder):
+        return
     say(f"Making {folder.name} with Python {sys.version.split()[0]}")
     if folder.exists():
         shutil.rmtree(folder)
@@ -38,6 +41,18 @@ def make(folder: Path) -> None:
             f"Python could not make {folder}: {(result.stdout + result.stderr).strip()[-600:]}",
             "Check free disk space and that python3-venv is installed.",
         )
+
+
+def fits(folder: Path) -> bool:
+    """Return whether an environment there was made by the Python that runs now."""
+    try:
+        lines = (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
+    except OSError:
+        return False
+    values = {name.strip(): value.strip() for name, _, value in (x.partition("=") for x in lines)}
+    same_version = values.get("version") == platform.python_version()
+    same_place = values.get("home") == str(Path(sys._base_executable).parent)  # type: ignore[attr-defined]
+    return same_version and same_place and (folder / "bin/pip").exists()
 
 
 def install(folder: Path, requirements: Sequence[Path], label: str, log: Path) -> None:

@@ -191,7 +191,7 @@ def _claim_tree(tree: Path, key: str) -> bool:
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         note.write_text(json.dumps({"key": key}))
-    return known != key
+    return bool(known != key)
 
 
 def _cublas_defines(plan: build_plan.BuildPlan, tools: Path) -> dict[str, str]:

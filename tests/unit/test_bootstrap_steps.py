@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,6 +87,21 @@ def test_failures_of_pip_and_compiler_name_the_next_step(
     error = environment.explain(log, "It failed.")
     assert words in error.next_step
     assert line in error.message
+
+
+def test_an_environment_of_this_python_is_kept(tmp_path: Path) -> None:
+    venv = tmp_path / ".venv"
+    venv.mkdir()
+    (venv / "precious").touch()
+    home = Path(sys._base_executable).parent  # type: ignore[attr-defined]
+    (venv / "pyvenv.cfg").write_text(f"home = {home}\nversion = {platform.python_version()}\n")
+    assert not environment.fits(venv)  # no pip: it was never finished
+    (venv / "bin").mkdir()
+    (venv / "bin/pip").touch()
+    environment.make(venv)
+    assert (venv / "precious").exists()
+    (venv / "pyvenv.cfg").write_text(f"home = {home}\nversion = 3.10.1\n")
+    assert not environment.fits(venv)
 
 
 def test_the_command_works_from_a_folder_with_a_space_and_imports_nothing_from_there(
