@@ -21,6 +21,7 @@ from freehold.wire import Settings
 log = logging.getLogger(__name__)
 
 MAX_IDLE_MINUTES = 7 * 24 * 60
+MAX_DOWNLOAD_MB_PER_S = 100_000
 
 
 class SettingsFile:
@@ -91,6 +92,8 @@ def check_settings(settings: Settings) -> None:
         raise _out_of_bounds("idle_unload_minutes", 0, MAX_IDLE_MINUTES)
     if not 1 <= settings.port <= 65535:
         raise _out_of_bounds("port", 1, 65535)
+    if not 0 <= settings.download_limit_mb_per_s <= MAX_DOWNLOAD_MB_PER_S:
+        raise _out_of_bounds("download_limit_mb_per_s", 0, MAX_DOWNLOAD_MB_PER_S)
     if len(settings.default_system_prompt) > 100_000:
         raise _out_of_bounds("default_system_prompt (characters)", 0, 100_000)
 

@@ -115,6 +115,36 @@ class LoadRequest(Value, frozen=True, kw_only=True):
     memory: Literal["mmap", "mlock", "read"] | None = None
 
 
+# --- downloads -------------------------------------------------------------------------------
+
+
+class Download(Value, frozen=True, kw_only=True):
+    """A variant of a repository on its way to this machine.
+
+    file: the one that is fetched or checked now; eta_s: None while there is no speed; note: what
+    is being tried again; verified_bytes: what has been compared with the hub's checksums.
+    ref: the model it became.
+    """
+
+    id: str
+    repository: str
+    variant: str
+    state: Literal["queued", "running", "verifying", "paused", "failed", "done"]
+    total_bytes: int
+    done_bytes: int = 0
+    verified_bytes: int = 0
+    files: int = 1
+    files_done: int = 0
+    file: str = ""
+    bytes_per_s: float = 0.0
+    eta_s: float | None = None
+    note: str = ""
+    error: ErrorInfo | None = None
+    ref: str = ""
+    folder: str = ""
+    added_at: float = 0.0
+
+
 # --- chats -----------------------------------------------------------------------------------
 
 
@@ -247,6 +277,7 @@ class Settings(Value, frozen=True, kw_only=True):
     price_per_kwh: str = ""
     currency: str = "USD"
     model_folders: tuple[str, ...] = ()
+    download_limit_mb_per_s: int = 0
 
 
 class State(Value, frozen=True, kw_only=True):
@@ -267,7 +298,8 @@ class Event(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 class Changed(Event, tag="changed", frozen=True, kw_only=True):
-    """Something stored changed: re-read it if shown ("chats", "chat", "models", "settings")."""
+    """Something stored changed: re-read it if shown ("chats", "chat", "models", "settings",
+    "downloads" when their order changed)."""
 
     topic: str
     id: str = ""
@@ -319,11 +351,27 @@ class Notice(Event, tag="notice", frozen=True, kw_only=True):
     error: ErrorInfo
 
 
+class DownloadChanged(Event, tag="download", frozen=True, kw_only=True):
+    """A download came on (told at most four times a second); None when it is no longer listed."""
+
+    id: str
+    download: Download | None = None
+
+
 class Resync(Event, tag="resync", frozen=True, kw_only=True):
     """The reader was too slow or came too late: read the state again."""
 
 
-AnyEvent = Changed | EngineChanged | ReplyDelta | ReplyProgress | ReplyFinished | Notice | Resync
+AnyEvent = (
+    Changed
+    | EngineChanged
+    | ReplyDelta
+    | ReplyProgress
+    | ReplyFinished
+    | DownloadChanged
+    | Notice
+    | Resync
+)
 
 
 class Envelope(Value, frozen=True, kw_only=True):

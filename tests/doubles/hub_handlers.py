@@ -32,7 +32,7 @@ class _Handler(BaseHTTPRequestHandler):
     def hub(self) -> Hub:
         return self.server.hub  # type: ignore[attr-defined,no-any-return]
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
@@ -226,7 +226,8 @@ class HubHandler(_Handler):
             text, status = f"Access to model {repo.name} is restricted. You must log in.", 401
         elif token in repo.refused:
             text, status = (
-                f"Your request to access model {repo.name} has been rejected by the repo's authors.",
+                f"Your request to access model {repo.name} has been rejected by the repo's"
+                " authors.",
                 403,
             )
         else:

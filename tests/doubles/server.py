@@ -57,8 +57,15 @@ class FakeLibrary:
     async def find(self, ref: str) -> ModelEntry:
         return await self.resolve(ref)
 
-    async def import_file(self, path: str) -> ModelEntry:
-        entry = fake_entry(Path(path).stem, path=path)
+    async def import_file(
+        self,
+        path: str | Path,
+        *,
+        ref: str | None = None,
+        origin: str = "imported",
+        owned: bool = False,
+    ) -> ModelEntry:
+        entry = fake_entry(ref or Path(path).stem, path=str(path), origin=origin)
         self.known[entry.ref] = entry
         return entry
 

@@ -12,12 +12,12 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from freehold.client.costs import HttpCosts
+from freehold.client.http_library import LibraryCalls, path_part
 from freehold.client.sse import SseParser
 from freehold.errors import AppError
 from freehold.wire import (
@@ -43,7 +43,7 @@ SILENCE_S: Final = 45.0
 T = TypeVar("T")
 
 
-class HttpClient:
+class HttpClient(LibraryCalls):
     """A server at `base_url`, local or remote."""
 
     def __init__(
@@ -173,7 +173,7 @@ class HttpClient:
             params["limit"] = str(limit)
         if before is not None:
             params["before"] = before
-        return await self._get(f"/chats/{_part(chat_id)}", Chat, params)
+        return await self._get(f"/chats/{path_part(chat_id)}", Chat, params)
 
     async def update_chat(
         self,
@@ -194,30 +194,30 @@ class HttpClient:
             "sampling": sampling,
         }
         body = {name: value for name, value in given.items() if value is not None}
-        response = await self._call("PATCH", f"/chats/{_part(chat_id)}", body, repeat=True)
+        response = await self._call("PATCH", f"/chats/{path_part(chat_id)}", body, repeat=True)
         return self._value(response, ChatSummary)
 
     async def save_draft(self, chat_id: str, text: str) -> None:
         """Keep what is typed but not sent."""
-        await self._call("PUT", f"/chats/{_part(chat_id)}/draft", {"text": text}, repeat=True)
+        await self._call("PUT", f"/chats/{path_part(chat_id)}/draft", {"text": text}, repeat=True)
 
     async def trash_chat(self, chat_id: str) -> None:
         """Move a chat to the trash, where it stays 30 days."""
-        await self._call("POST", f"/chats/{_part(chat_id)}/trash", repeat=True)
+        await self._call("POST", f"/chats/{path_part(chat_id)}/trash", repeat=True)
 
     async def restore_chat(self, chat_id: str) -> None:
         """Take a chat out of the trash."""
-        await self._call("POST", f"/chats/{_part(chat_id)}/restore", repeat=True)
+        await self._call("POST", f"/chats/{path_part(chat_id)}/restore", repeat=True)
 
     async def delete_chat(self, chat_id: str) -> None:
         """Delete a trashed chat for good."""
-        await self._call("DELETE", f"/chats/{_part(chat_id)}")
+        await self._call("DELETE", f"/chats/{path_part(chat_id)}")
 
     async def export_chat(
         self, chat_id: str, form: Literal["markdown", "json"] = "markdown"
     ) -> str:
         """Return a chat as Markdown (the active branch) or JSON (every branch)."""
-        path = f"/chats/{_part(chat_id)}/export"
+        path = f"/chats/{path_part(chat_id)}/export"
         return (await self._call("GET", path, params={"format": form}, repeat=True)).text
 
     async def search_chats(self, query: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
@@ -228,28 +228,28 @@ class HttpClient:
     async def send(self, chat_id: str, text: str, *, parent_id: str | None, token: str) -> Sent:
         """Store a user message under `parent_id` and begin its reply."""
         body = {"text": text, "parent_id": parent_id, "token": token}
-        return await self._post(f"/chats/{_part(chat_id)}/messages", Sent, body, repeat=True)
+        return await self._post(f"/chats/{path_part(chat_id)}/messages", Sent, body, repeat=True)
 
     async def regenerate(self, message_id: str) -> Sent:
         """Begin another reply beside `message_id`, and make it the active branch."""
-        return await self._post(f"/messages/{_part(message_id)}/regenerate", Sent)
+        return await self._post(f"/messages/{path_part(message_id)}/regenerate", Sent)
 
     async def edit(self, message_id: str, text: str, *, token: str) -> Sent:
         """Store `text` as a sibling of the user message `message_id` and begin its reply."""
         body = {"text": text, "token": token}
-        return await self._post(f"/messages/{_part(message_id)}/edit", Sent, body, repeat=True)
+        return await self._post(f"/messages/{path_part(message_id)}/edit", Sent, body, repeat=True)
 
     async def select(self, message_id: str) -> Chat:
         """Make the branch through `message_id` the active one."""
-        return await self._post(f"/messages/{_part(message_id)}/select", Chat, repeat=True)
+        return await self._post(f"/messages/{path_part(message_id)}/select", Chat, repeat=True)
 
     async def message(self, message_id: str) -> Message:
         """Return one message as stored now."""
-        return await self._get(f"/messages/{_part(message_id)}", Message)
+        return await self._get(f"/messages/{path_part(message_id)}", Message)
 
     async def stop_reply(self, message_id: str) -> None:
         """End a reply; what came is kept."""
-        await self._call("POST", f"/messages/{_part(message_id)}/stop", repeat=True)
+        await self._call("POST", f"/messages/{path_part(message_id)}/stop", repeat=True)
 
     # --- server ------------------------------------------------------------------------------
 
@@ -373,8 +373,3 @@ def _encode(body: object) -> bytes:
             "The text is not valid Unicode: it holds half of a surrogate pair.",
             "Remove the broken character and try again.",
         ) from error
-
-
-def _part(identifier: str) -> str:
-    """Return an id as one part of a path."""
-    return quote(identifier, safe="") or "-"

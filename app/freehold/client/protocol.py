@@ -13,6 +13,7 @@ from freehold.client.costs import CostsClient
 from freehold.wire import (
     Chat,
     ChatSummary,
+    Download,
     Envelope,
     Hello,
     LoadRequest,
@@ -22,6 +23,15 @@ from freehold.wire import (
     Sent,
     Settings,
     State,
+)
+from freehold.wire_library import (
+    CatalogEntry,
+    FileChecksum,
+    HubAccount,
+    HubModel,
+    HubPage,
+    HubQuery,
+    VariantFacts,
 )
 
 
@@ -66,6 +76,60 @@ class Client(Protocol):
 
     async def unload_model(self, ref: str) -> None:
         """End a model's engine process."""
+        ...
+
+    # library: the hub and downloads
+
+    async def catalog(self) -> tuple[CatalogEntry, ...]:
+        """Return the list of models that comes with Freehold; needs no network."""
+        ...
+
+    async def search_hub(self, query: HubQuery) -> tuple[HubModel, ...]:
+        """Return repositories of the hub that have GGUF files."""
+        ...
+
+    async def hub_page(self, repository: str) -> HubPage:
+        """Return a repository's card, conditions and variants."""
+        ...
+
+    async def variant_facts(self, repository: str, variant: str) -> VariantFacts:
+        """Return what a variant's headers say; they are read from the hub."""
+        ...
+
+    async def hub_account(self) -> HubAccount:
+        """Return whose token the hub sees, and where it is kept."""
+        ...
+
+    async def save_hub_token(self, token: str) -> HubAccount:
+        """Keep a token once the hub knows it; "" forgets the one that is kept."""
+        ...
+
+    async def downloads(self) -> tuple[Download, ...]:
+        """Return the downloads in the order of the queue."""
+        ...
+
+    async def start_download(self, repository: str, variant: str = "") -> Download:
+        """Put a variant into the queue ("": the recommended one); one that rests goes on."""
+        ...
+
+    async def pause_download(self, download_id: str) -> Download:
+        """Stop a download; what arrived is kept."""
+        ...
+
+    async def resume_download(self, download_id: str) -> Download:
+        """Go on with a download that was paused or failed."""
+        ...
+
+    async def move_download(self, download_id: str, place: int) -> None:
+        """Put a download at a place of the queue, 0 is first."""
+        ...
+
+    async def cancel_download(self, download_id: str) -> None:
+        """Take a download off the list; what came of an unfinished one is deleted."""
+        ...
+
+    async def checksums(self, ref: str) -> tuple[FileChecksum, ...]:
+        """Return the hub's checksums of a downloaded model's files; none for another's."""
         ...
 
     # chats

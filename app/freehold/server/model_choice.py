@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -27,8 +28,15 @@ class Models(Protocol):
         """Return the model a ref or path names, usable or not; raises `model_not_found`."""
         ...
 
-    async def import_file(self, path: str) -> ModelEntry:
-        """Add a GGUF file where it lies."""
+    async def import_file(
+        self,
+        path: str | Path,
+        *,
+        ref: str | None = None,
+        origin: str = "imported",
+        owned: bool = False,
+    ) -> ModelEntry:
+        """Add a GGUF file where it lies; owned: Freehold put it there and may delete it."""
         ...
 
     async def remove(self, ref: str, *, delete_files: bool = False) -> int:

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from freehold import __version__
 from freehold.errors import AppError
-from freehold.server import native_chats, native_costs, native_models
+from freehold.server import native_chats, native_costs, native_library, native_models
 from freehold.server.bus import HEARTBEAT_S, Bus
 from freehold.server.native_json import PREFIX, answer, done, query_number, read, require_local
 from freehold.server.wiring import House
@@ -77,6 +77,7 @@ def router(house: House) -> APIRouter:
 
     _add_upkeep(routes, house)
     routes.include_router(native_models.router(house))
+    routes.include_router(native_library.router(house))
     routes.include_router(native_chats.router(house))
     routes.include_router(native_costs.router(house))
     return routes

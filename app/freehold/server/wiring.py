@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ from freehold.errors import AppError
 from freehold.ledger import schema as ledger_schema
 from freehold.ledger.book import Ledger
 from freehold.library import schema as library_schema
+from freehold.library.download import schema as downloads_schema
+from freehold.library.download.queue import Downloads
+from freehold.library.finding import Finder
+from freehold.library.hub import Hub
+from freehold.library.hub_token import TokenStore
 from freehold.library.local import Library
 from freehold.paths import Paths
 from freehold.power.discovery import find_sources
@@ -32,6 +38,7 @@ from freehold.server.costs_file import CostsFile
 from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
+from freehold.server.fit_here import FitHere
 from freehold.server.load_options import LoadMemory
 from freehold.server.metered_engine import MeteredEngine, SteppingEngine
 from freehold.server.metering import Metering
@@ -44,7 +51,12 @@ from freehold.wire import Notice
 
 log = logging.getLogger(__name__)
 
-SCHEMAS = (chats_schema.SCHEMA, library_schema.SCHEMA, ledger_schema.SCHEMA)
+SCHEMAS = (
+    chats_schema.SCHEMA,
+    library_schema.SCHEMA,
+    ledger_schema.SCHEMA,
+    downloads_schema.SCHEMA,
+)
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104
 UPKEEP_INTERVAL_S = 3600.0
 
@@ -86,6 +98,8 @@ class House:
     database: Database
     bus: Bus
     library: Models
+    downloads: Downloads
+    finder: Finder
     engines: EngineSupervisor
     models: ModelChoice
     conversations: Conversations
@@ -109,6 +123,7 @@ class House:
                 self.warn(problem)
         await self.conversations.recover()
         await self.engines.start()
+        await self.downloads.start()
         self.metering.start()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
 
@@ -129,6 +144,7 @@ class House:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
         await self.turns.close()
+        await self.downloads.close()
         await self.engines.close()
         await self.metering.close()
         self.power.close()
@@ -171,6 +187,7 @@ def build_house(
     bus = Bus(start=first_number())
     database = Database.open(paths, SCHEMAS)
     models: Models = library or Library(database, bus.publish)
+    finder, downloads = _join_library(paths, database, bus, models, settings)
     ledger = Ledger(database)
     tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
     costs = CostDesk(paths, ledger, settings, tariff, CostsFile(paths.config / "costs.toml"))
@@ -193,6 +210,8 @@ def build_house(
         database=database,
         bus=bus,
         library=models,
+        downloads=downloads,
+        finder=finder,
         engines=engines,
         models=choice,
         conversations=Conversations(database, bus.publish),
@@ -202,6 +221,31 @@ def build_house(
         costs=costs,
         power=power,
     )
+
+
+def _join_library(
+    paths: Paths, database: Database, bus: Bus, models: Models, settings: SettingsFile
+) -> tuple[Finder, Downloads]:
+    """Put together what finds models on the hub and what downloads them."""
+    tokens = TokenStore(paths.config / "hub_token")
+    hub = Hub(tokens)
+    finder = Finder(
+        hub,
+        tokens,
+        FitHere(),
+        paths.cache / "headers",
+        models.entries,
+        lambda: shutil.disk_usage(paths.models).free,
+    )
+    downloads = Downloads(
+        database,
+        paths.models,
+        bus.publish,
+        lambda path, ref: models.import_file(path, ref=ref, origin="downloaded", owned=True),
+        hub.repository,
+        limit_bytes_per_s=lambda: settings.current.download_limit_mb_per_s * 1e6,
+    )
+    return finder, downloads
 
 
 def open_house(paths: Paths) -> House:

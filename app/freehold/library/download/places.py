@@ -123,7 +123,7 @@ def check_room(folder: Path, needed_bytes: int, alternatives: str) -> None:
             "disk_full",
             f"There is not enough room in {folder}: {format_bytes(needed_bytes)} are needed"
             f" (a tenth to spare), {format_bytes(free)} are free.",
-            f"Free some space{f', or choose a smaller one: {alternatives}' if alternatives else ''}.",
+            f"Free some space, or choose a smaller variant{_list(alternatives)}.",
             detail={"free_bytes": free, "needed_bytes": needed_bytes},
         )
 
@@ -162,6 +162,10 @@ def disk_error(error: OSError, path: Path) -> AppError:
         "Give your user write permission on its folder, then resume.",
         detail={"path": str(path)},
     )
+
+
+def _list(alternatives: str) -> str:
+    return f": {alternatives}" if alternatives else ""
 
 
 def _refused(name: str) -> AppError:

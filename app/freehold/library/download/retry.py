@@ -21,7 +21,7 @@ def backoff_s(failures: int, dice: random.Random, *, first_s: float = FIRST_WAIT
     """
     if failures <= 1:
         return first_s * dice.uniform(0.05, 0.2)
-    longest = min(LONGEST_WAIT_S, first_s * 2 ** min(failures - 1, MAX_DOUBLINGS))
+    longest = min(LONGEST_WAIT_S, first_s * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
     return longest * dice.uniform(0.5, 1.0)
 
 
