@@ -73,7 +73,7 @@ def read_all(database: Path) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(280)
 def test_nothing_acknowledged_is_lost_in_200_kills(tmp_path: Path) -> None:
     chance = random.Random(20_261_124)  # fixed, so that a failure can be repeated
     paths = fake_paths(tmp_path)
