@@ -21,6 +21,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from doubles.conversation_tree import BUSY, Conversation, Conversations
+from doubles.costs import FakeCosts
 from freehold.errors import AppError
 from freehold.wire import (
     API_VERSION,
@@ -112,6 +113,9 @@ class FakeClient:
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._loads_released = asyncio.Event()
         self._tokens: dict[str, tuple[str, str]] = {}
+        self.costs = FakeCosts(
+            self._enter, self.push, lambda name, error: self._failures[name].append(error)
+        )
 
     # --- what a test arranges ------------------------------------------------------------
 

@@ -1,0 +1,230 @@
+"""`CostsClient` without a server: ledger lines, meters and a tariff that a test sets.
+
+    client.costs.requests, client.costs.idle = month_of_lines()
+    client.costs.live = LivePower(...)
+    client.costs.plugs["192.168.1.40"] = "shelly-2"     # answers; every other host does not
+    client.costs.fail_next("save_tariff", AppError(...))
+
+Sums and comparisons are those of the real ledger, so that figures on a page are real ones.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from freehold.errors import AppError
+from freehold.ledger.comparison import own_or_rent
+from freehold.ledger.entries import IdleEntry, RequestEntry
+from freehold.ledger.payback import payback
+from freehold.ledger.prices import load_prices
+from freehold.ledger.statement import write_csv
+from freehold.ledger.summary import summarise
+from freehold.ledger.tariff_plan import check_plan, plan_of
+from freehold.ledger.tariffs import price_at
+from freehold.paths import resources
+from freehold.power.history import POINT_S, SPAN_S
+from freehold.server.cost_desk import choose_elsewhere, price_list
+from freehold.server.costs_file import check_costs
+from freehold.wire import Changed
+from freehold.wire_costs import (
+    Advice,
+    By,
+    CostRow,
+    CostsSettings,
+    CostSummary,
+    LivePower,
+    Meters,
+    OwnOrRent,
+    OwnOrRentAnswer,
+    Payback,
+    Plug,
+    PowerCurve,
+    PowerSpan,
+    PriceList,
+    TariffPlan,
+    TariffState,
+)
+
+NOW = datetime.datetime(2026, 11, 24, 9, tzinfo=datetime.UTC).timestamp()
+
+
+class FakeCosts:
+    """The costs part of a server in memory."""
+
+    def __init__(
+        self,
+        enter: Callable[..., Awaitable[None]],
+        push: Callable[[Changed], object],
+        fail: Callable[[str, AppError], None],
+    ) -> None:
+        self._enter = enter
+        self._push = push
+        self._fail = fail
+        self.now = NOW
+        self.requests: list[RequestEntry] = []
+        self.idle: list[IdleEntry] = []
+        self.stored = CostsSettings()
+        self.plan: TariffPlan | None = None
+        self.price: Decimal | None = None
+        self.currency = "USD"
+        self.live = LivePower(level="estimate", error_share=0.0)
+        self.curves: dict[str, PowerCurve] = {}
+        self.counted_meters = Meters(counted=(), level="estimate")
+        self.plugs: dict[str, str] = {}
+        self.told_advice = Advice(sentences=(), level="estimate", currency="USD")
+        self.own_prices: Path | None = None
+
+    def fail_next(self, method: str, error: AppError) -> None:
+        """Make the next call of `method` raise `error`."""
+        if not callable(getattr(self, method, None)):
+            raise AttributeError(f"CostsClient has no method {method!r}")
+        self._fail(f"costs.{method}", error)
+
+    async def own_or_rent(self, question: OwnOrRent) -> OwnOrRentAnswer:
+        await self._enter("costs.own_or_rent", question=question)
+        return own_or_rent(question)
+
+    async def prices(self) -> PriceList:
+        await self._enter("costs.prices")
+        prices = load_prices(resources() / "prices.toml", self.own_prices)
+        return price_list(prices, self._today())
+
+    async def copy_prices(self) -> str:
+        await self._enter("costs.copy_prices")
+        return "/home/ada/.config/freehold/prices.toml"
+
+    async def summary(self, month: str = "", by: By = "person") -> CostSummary:
+        await self._enter("costs.summary", month=month, by=by)
+        month = month or f"{self._today():%Y-%m}"
+        start, end = _bounds(month)
+        requests = [r for r in self.requests if start <= r.ended_at < end]
+        idle = [i for i in self.idle if start <= i.end_at < end]
+        found = summarise(requests, idle, by, sharing=self.stored.standby)
+        levels = {*(r.level for r in requests), *(i.level for i in idle)}
+        rows = [
+            CostRow(
+                name=row.name,
+                requests=row.requests,
+                prompt_tokens=row.prompt_tokens,
+                cached_tokens=row.cached_tokens,
+                completion_tokens=row.completion_tokens,
+                energy_joules=Decimal(row.microjoules) / 1_000_000,
+                money=row.money,
+            )
+            for row in (*found.rows, found.total)
+        ]
+        return CostSummary(
+            month=month,
+            by=by,
+            currency=self.currency,
+            rows=tuple(rows[:-1]),
+            total=rows[-1],
+            levels=tuple(sorted(levels)),
+        )
+
+    async def payback(self) -> Payback:
+        await self._enter("costs.payback")
+        prices = load_prices(resources() / "prices.toml")
+        elsewhere = choose_elsewhere(prices, self.stored)
+        return payback(self.requests, self.idle, self.stored.capital, elsewhere, self.now)
+
+    async def statement(self, month: str, form: str) -> bytes:
+        await self._enter("costs.statement", month=month, form=form)
+        _bounds(month or "2026-11")
+        if form == "pdf":
+            return b"%PDF-1.4 a statement"
+        return b"\xef\xbb\xbf" + write_csv(self.requests, self.idle).encode()
+
+    async def power(self) -> LivePower:
+        await self._enter("costs.power")
+        return self.live
+
+    async def history(self, span: PowerSpan) -> PowerCurve:
+        await self._enter("costs.history", span=span)
+        empty = PowerCurve(
+            span=span, span_s=SPAN_S[span], point_s=POINT_S[span], parts=(), points=()
+        )
+        return self.curves.get(span, empty)
+
+    async def meters(self) -> Meters:
+        await self._enter("costs.meters")
+        return msgspec.structs.replace(self.counted_meters, plug=self.stored.plug)
+
+    async def set_plug(self, plug: Plug | None) -> Meters:
+        await self._enter("costs.set_plug", plug=plug)
+        if plug is not None:
+            check_costs(CostsSettings(plug=plug))
+            if self.plugs.get(plug.host) != plug.kind:
+                raise AppError(
+                    "network_failed",
+                    f"{plug.host} does not answer as a {plug.kind} plug with a power meter does.",
+                    "Check the address.",
+                    retryable=True,
+                )
+        self.stored = msgspec.structs.replace(self.stored, plug=plug)
+        self._push(Changed(topic="costs"))
+        return msgspec.structs.replace(self.counted_meters, plug=plug)
+
+    async def advice(self) -> Advice:
+        await self._enter("costs.advice")
+        return self.told_advice
+
+    async def tariff(self) -> TariffState:
+        await self._enter("costs.tariff")
+        return self._tariff_state()
+
+    async def save_tariff(self, plan: TariffPlan | None) -> TariffState:
+        await self._enter("costs.save_tariff", plan=plan)
+        self.plan = plan_of(check_plan(plan)) if plan is not None else None
+        self._push(Changed(topic="costs"))
+        return self._tariff_state()
+
+    async def settings(self) -> CostsSettings:
+        await self._enter("costs.settings")
+        return self.stored
+
+    async def save_settings(self, settings: CostsSettings) -> CostsSettings:
+        await self._enter("costs.save_settings", settings=settings)
+        check_costs(settings)
+        self.stored = msgspec.structs.replace(settings, plug=self.stored.plug)
+        self._push(Changed(topic="costs"))
+        return self.stored
+
+    def _tariff_state(self) -> TariffState:
+        if self.plan is not None:
+            when = datetime.datetime.fromtimestamp(self.now, datetime.UTC)
+            price = price_at(check_plan(self.plan), when)
+            return TariffState(
+                source="plan",
+                currency=self.plan.currency,
+                zone=self.plan.zone,
+                price_now=price,
+                plan=self.plan,
+            )
+        source = "none" if self.price is None else "price"
+        return TariffState(
+            source=source,  # type: ignore[arg-type]
+            currency=self.currency,
+            zone="UTC",
+            price_now=self.price,
+        )
+
+    def _today(self) -> datetime.date:
+        return datetime.datetime.fromtimestamp(self.now, datetime.UTC).date()
+
+
+def _bounds(month: str) -> tuple[float, float]:
+    try:
+        start = datetime.datetime.strptime(month, "%Y-%m").replace(tzinfo=ZoneInfo("UTC"))
+    except ValueError as error:
+        raise AppError(
+            "invalid_request", f"{month!r} is not a month.", "Write it like 2026-11."
+        ) from error
+    after = (start + datetime.timedelta(days=32)).replace(day=1)
+    return start.timestamp(), after.timestamp()
