@@ -73,16 +73,18 @@ class BodyView(Stack):
 
     def step(self) -> bool:
         """Draw one segment or colour some code; return whether more waits."""
-        return self._draw_next() or self._color_some()
+        return self.draw_next() or self.color_some()
 
-    def _color_some(self) -> bool:
+    def color_some(self) -> bool:
+        """Colour some code; return whether more waits."""
         while self._uncolored:
             if self._uncolored[0].color_step():
                 return True
             self._uncolored.pop(0)
         return False
 
-    def _draw_next(self) -> bool:
+    def draw_next(self) -> bool:
+        """Draw one segment; return whether another one waits."""
         if self._frozen_drawn < self._segmenter.frozen_count:
             index = self._frozen_drawn
             self._frozen_drawn += 1

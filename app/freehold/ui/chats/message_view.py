@@ -69,6 +69,10 @@ class MessageView(Stack):
         """Draw a piece of the message; return whether more of it waits."""
         return False
 
+    def color_step(self) -> bool:
+        """Colour some of the message's code; return whether more waits."""
+        return False
+
     def show_message(self, message: Message) -> None:
         """Show the message as it is now."""
         self.message = message
@@ -225,7 +229,10 @@ class AssistantMessage(MessageView):
         self.footer.show_stats(message)
 
     def draw_step(self) -> bool:
-        return self.body.step()
+        return self.body.draw_next()
+
+    def color_step(self) -> bool:
+        return self.body.color_some()
 
     def follow(self, reply: Reply) -> None:
         """Show a reply as it grows."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+import shiboken6
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
@@ -55,6 +56,7 @@ class Transcript(QScrollArea):
         self._first = 0  # index of the first message alive
         self._last = 0  # behind the last one
         self._unfinished: list[MessageView] = []
+        self._uncolored: list[MessageView] = []
         self._stick = True
         self._placing = False
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -138,6 +140,7 @@ class Transcript(QScrollArea):
         for view in self.views:
             self.column.drop(view)
         self._unfinished.clear()
+        self._uncolored.clear()
         self._first = self._last = last
         self._follow_reply()
         self._build_timer.start()
@@ -147,8 +150,7 @@ class Transcript(QScrollArea):
         """Keep the views of messages that are still there, in order, and make the others."""
         messages = self._conversation.messages
         views = self.views
-        same = 0
-        first = self._place_of(views[0].message.id) if views else None
+        same, first = 0, self._place_of(views[0].message.id) if views else None
         if first is None:
             self._start(len(messages))
             return
@@ -173,9 +175,8 @@ class Transcript(QScrollArea):
 
     def _renew(self, view: MessageView, message: Message) -> None:
         reply = self._conversation.reply
-        if reply is not None and reply.id == message.id:
-            pass  # the reply is ahead of what was read
-        elif view.message != message:
+        ahead = reply is not None and reply.id == message.id  # of what was read
+        if not ahead and view.message != message:
             view.show_message(message)
             self._finish_later(view)
         self._show_versions(view)
@@ -186,10 +187,8 @@ class Transcript(QScrollArea):
         self._build_timer.start()
 
     def _place_of(self, message_id: str) -> int | None:
-        for index, message in enumerate(self._conversation.messages):
-            if message.id == message_id:
-                return index
-        return None
+        ids = (message.id for message in self._conversation.messages)
+        return next((place for place, known in enumerate(ids) if known == message_id), None)
 
     # --- building --------------------------------------------------------------------------------
 
@@ -199,20 +198,29 @@ class Transcript(QScrollArea):
         while time.perf_counter() < until:
             if self._unfinished:
                 if not self._unfinished[0].draw_step():
-                    self._unfinished.pop(0)
+                    self._uncolored.append(self._unfinished.pop(0))
             elif self._wants_older():
                 self._first -= 1
                 self._add(self._first)
             elif self._wants_newer():
                 self._add(self._last)
                 self._last += 1
-            else:
+            elif not self._color_some():
                 self._build_timer.stop()
                 break
         self.place_column()
         if not self._build_timer.isActive():
             self._take_down()
             self.settled.emit()
+
+    def _color_some(self) -> bool:
+        """Colour code, when all text is there; return whether more waits."""
+        while self._uncolored:
+            view = self._uncolored[0]
+            if shiboken6.isValid(view) and view.color_step():
+                return True
+            self._uncolored.pop(0)
+        return False
 
     def _wants_older(self) -> bool:
         if self._first == 0:
@@ -284,9 +292,7 @@ class Transcript(QScrollArea):
     def _follow_reply(self) -> None:
         reply = self._conversation.reply
         self._lock()
-        if reply is None:
-            return
-        if reply.property("followed"):
+        if reply is None or reply.property("followed"):
             return
         reply.setProperty("followed", True)
         reply.flush_due.connect(lambda: self._draw_reply(reply))
@@ -376,10 +382,8 @@ class Transcript(QScrollArea):
         self.jump_button.setVisible(not self._stick and self.verticalScrollBar().maximum() > 0)
         if not self.jump_button.isHidden():
             self.jump_button.adjustSize()
-            self.jump_button.move(
-                (self.width() - self.jump_button.width()) // 2,
-                self.height() - self.jump_button.height() - 12,
-            )
+            left = (self.width() - self.jump_button.width()) // 2
+            self.jump_button.move(left, self.height() - self.jump_button.height() - 12)
             self.jump_button.raise_()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
