@@ -75,6 +75,12 @@ class Faults:
         with self._guard:
             self._mix, self._kinds, self._every = (dice, count), kinds, share
 
+    def clear(self) -> None:
+        """Let nothing more happen."""
+        with self._guard:
+            self._waiting.clear()
+            self._mix = None
+
     @property
     def left(self) -> int:
         """Return how many faults have not happened yet."""

@@ -19,6 +19,7 @@ import truststore
 from huggingface_hub import HfApi
 from huggingface_hub import errors as hub_failures
 from huggingface_hub.hf_api import RepoFile as ListedFile
+from huggingface_hub.utils import logging as hub_logging
 
 from freehold.errors import AppError
 from freehold.library.download.origin import Repository
@@ -67,6 +68,8 @@ class Hub:
         self._tokens = tokens
         self._environment = environment
         huggingface_hub.set_client_factory(_make_client)
+        # What goes wrong is told as an AppError; its log would repeat addresses.
+        hub_logging.set_verbosity_error()
 
     @property
     def endpoint(self) -> str:

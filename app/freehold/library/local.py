@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 IMPORTED: Final = "imported"
 DOWNLOADED: Final = "downloaded"
-OWN_ORIGINS: Final = (IMPORTED, DOWNLOADED, "bundled")
+BUNDLED: Final = "bundled"
+OWN_ORIGINS: Final = (IMPORTED, DOWNLOADED)
 
 
 class Library:
@@ -116,10 +117,17 @@ class Library:
     async def remove(self, ref: str, *, delete_files: bool = False) -> int:
         """Forget a model, deleting its files only when told to; return the bytes freed.
 
-        Raises: AppError `model_not_found`; `conflict` for files of another program's folder;
-            `no_permission` when a file cannot be deleted (the model is then kept).
+        Raises: AppError `model_not_found`; `conflict` for files of another program's folder and
+            for models that come with Freehold; `no_permission` when a file cannot be deleted
+            (the model is then kept).
         """
         stored = await self._find(ref)
+        if stored.entry.origin == BUNDLED:
+            raise AppError(
+                "conflict",
+                f"{stored.entry.ref} comes with Freehold and stays with it.",
+                "It takes no memory while it is not loaded.",
+            )
         freed = 0
         if delete_files:
             if not stored.owned and stored.entry.origin not in OWN_ORIGINS:
@@ -168,6 +176,17 @@ class Library:
             await self._database.write(partial(schema.forget_model, ref=ref))
             self._tell(ref)
         return await self.take_in(found)
+
+    async def take_bundled(self, folder: Path) -> int:
+        """Add the models that come with Freehold from `folder`, forgetting those of another one.
+
+        Returns how many entries were added.
+        """
+        top = f"{real_path(folder)}/"
+        for model in await self._database.read(schema.all_models):
+            if model.entry.origin == BUNDLED and not model.real_path.startswith(top):
+                await self._database.write(partial(schema.forget_model, ref=model.entry.ref))
+        return await self.scan([Root(folder, BUNDLED)])
 
     async def folders(self) -> tuple[str, ...]:
         """Return the folders the person added."""

@@ -31,6 +31,7 @@ from freehold.library.download.retry import StallWatch, backoff_s
 from freehold.library.variants import RepoFile
 
 WRITE_BYTES: Final = 1 << 20
+WRITE_S: Final = 0.2
 LEAST_BYTES_PER_S: Final = 4096.0
 SAVE_BYTES: Final = 16 << 20  # of a chunk under way, how often its progress is saved
 _RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -225,7 +226,7 @@ class Fetcher:
         claim = _digest(response) if progress.done == 0 else None
         left = chunk.bytes - progress.done
         pieces: list[bytes] = []
-        held = 0
+        held, written_s = 0, time.monotonic()
         try:
             for piece in response.iter_raw():
                 control.check()
@@ -239,10 +240,10 @@ class Fetcher:
                     control.stopping.wait(wait_s)
                 if watch.take(len(piece), now_s, wait_s):
                     raise TryAgainError("the connection had become too slow")
-                if held >= WRITE_BYTES:
+                if held >= WRITE_BYTES or now_s - written_s >= WRITE_S:
                     left -= held
                     self._write(chunk, sink, progress, pieces, claim)
-                    pieces, held = [], 0
+                    pieces, held, written_s = [], 0, now_s
         finally:
             if not control.stopping.is_set():
                 self._write(chunk, sink, progress, pieces, claim)
