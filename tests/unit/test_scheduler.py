@@ -301,16 +301,23 @@ def test_an_owner_with_nothing_running_gets_a_slot_from_one_with_several() -> No
 
 def test_a_large_request_is_not_passed_by_for_ever() -> None:
     engine = _engine(cells=400, parallel=4, slots=10)
-    engine.add(_sequence("first", [1] * 100, 400, max_tokens=100))
-    engine.step()
-    engine.add(_sequence("large", [2] * 380, 400))
     number = 0
-    while "large" not in engine.ended:
-        number += 1
-        if engine.scheduler.waiting_count < 6:
-            engine.add(_sequence(f"small{number}", [number % 90 + 3] * 40, 400, max_tokens=20))
+
+    def keep_small_ones_coming() -> None:
+        nonlocal number
+        while sum(name.startswith("small") for name in engine.live) < 6:
+            number += 1
+            prompt = [number % 90 + 3] * 40
+            engine.add(_sequence(f"small{number}", prompt, 400, max_tokens=15 + number * 7 % 20))
+
+    keep_small_ones_coming()
+    for _ in range(5):
         engine.step()
-        assert engine.steps < 3 * PATIENCE_STEPS
+    engine.add(_sequence("large", [2] * 380, 400))
+    while "large" not in engine.ended:
+        keep_small_ones_coming()
+        engine.step()
+        assert engine.steps < 2 * PATIENCE_STEPS
 
 
 def test_a_prompt_over_the_context_is_refused_with_the_numbers() -> None:
