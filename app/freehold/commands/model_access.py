@@ -68,7 +68,7 @@ async def open_models(paths: Paths) -> AsyncIterator[ModelAccess]:
     lock = ServerLock(paths)
     await asyncio.to_thread(lock.take)
     try:
-        with open_library(paths) as library:
+        async with open_library(paths) as library:
             yield library
     finally:
         lock.release()

@@ -1,16 +1,18 @@
-"""Which model answers a request: the one asked for, the default, or the only one loaded."""
+"""Which model answers a request: the one asked for, the default, or the only one there is."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from freehold.errors import AppError
 from freehold.server.engines import EngineSupervisor
 from freehold.wire import ModelEntry
+
+Kind = Literal["chat", "embedding"]
 
 
 class Models(Protocol):
@@ -49,11 +51,11 @@ class ModelChoice:
 
     def __init__(
         self,
-        resolve: Callable[[str], Awaitable[ModelEntry]],
+        models: Models,
         engines: EngineSupervisor,
         default_ref: Callable[[], str],
     ) -> None:
-        self._resolve = resolve
+        self._models = models
         self._engines = engines
         self._default_ref = default_ref
 
@@ -66,7 +68,7 @@ class ModelChoice:
 
         Raises: AppError `model_not_found`, `invalid_request`, or what is wrong with its files.
         """
-        entry = await self._find(asked)
+        entry = await self._find(asked, "chat")
         if entry.kind == "embedding":
             raise AppError(
                 "invalid_request",
@@ -78,18 +80,22 @@ class ModelChoice:
 
     async def embedding(self, asked: str | None) -> str:
         """Return the ref of the model that makes vectors."""
-        return (await self._find(asked)).ref
+        return (await self._find(asked, "embedding")).ref
 
-    async def _find(self, asked: str | None) -> ModelEntry:
-        entry = await self._resolve(asked or self._default_ref() or self._only_loaded())
+    async def _find(self, asked: str | None, kind: Kind) -> ModelEntry:
+        default = self._default_ref() if kind == "chat" else ""
+        entry = await self._models.resolve(asked or default or await self._only(kind))
         if entry.problem is not None:
             raise AppError.from_dict(msgspec.to_builtins(entry.problem))
         return entry
 
-    def _only_loaded(self) -> str:
-        loaded = [s.ref for s in self._engines.states() if s.phase in ("ready", "loading")]
-        if len(loaded) == 1:
-            return loaded[0]
+    async def _only(self, kind: Kind) -> str:
+        """Return the one model of a kind that is loaded, or the one there is."""
+        ready = [e.ref for e in await self._models.entries() if e.ready and e.kind == kind]
+        active = {s.ref for s in self._engines.states() if s.phase in ("ready", "loading")}
+        for refs in ([ref for ref in ready if ref in active], ready):
+            if len(refs) == 1:
+                return refs[0]
         raise AppError(
             "invalid_request",
             "No model is named and there is no default.",

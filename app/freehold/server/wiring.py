@@ -8,8 +8,9 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from freehold.chats import schema as chats_schema
 from freehold.chats.conversations import Conversations
@@ -26,7 +27,7 @@ from freehold.library.finding import Finder
 from freehold.library.hub import Hub
 from freehold.library.hub_token import TokenStore
 from freehold.library.local import Library
-from freehold.paths import Paths
+from freehold.paths import Paths, resources
 from freehold.power.discovery import find_sources
 from freehold.power.sources import Source
 from freehold.secrets import LocalKey, ensure_key
@@ -84,6 +85,10 @@ class Address:
         return AllowList.of(names, self.port)
 
 
+async def _nothing() -> None:
+    """Take in no models."""
+
+
 @dataclass(slots=True)
 class House:
     """Everything the routes need, joined once.
@@ -113,6 +118,7 @@ class House:
     started_at: float = field(default_factory=time.time)
     address: Address | None = None
     stop: Callable[[], None] = lambda: None
+    take_bundled: Callable[[], Awaitable[object]] = _nothing
     unsaid: list[AppError] = field(default_factory=list)
     _upkeep: asyncio.Task[None] | None = None
 
@@ -122,6 +128,7 @@ class House:
             if problem is not None:
                 self.warn(problem)
         await self.conversations.recover()
+        await self.take_bundled()
         await self.engines.start()
         await self.downloads.start()
         self.metering.start()
@@ -202,7 +209,7 @@ def build_house(
         pids=WorkerPids(paths.state / "workers.json"),
         idle_minutes=lambda: settings.current.idle_unload_minutes,
     )
-    choice = ModelChoice(models.resolve, engines, lambda: settings.current.default_model_ref)
+    choice = ModelChoice(models, engines, lambda: settings.current.default_model_ref)
     return House(
         paths=paths,
         settings=settings,
@@ -251,15 +258,26 @@ def _join_library(
 def open_house(paths: Paths) -> House:
     """Put the real server together."""
     nvml, _ = Nvml.open()
-    return build_house(paths, make_engine=ProcessEngine, sources=find_sources(nvml))
+    house = build_house(paths, make_engine=ProcessEngine, sources=find_sources(nvml))
+    library = house.library
+    if isinstance(library, Library):
+        house.take_bundled = lambda: library.take_bundled(bundled_models())
+    return house
 
 
-@contextlib.contextmanager
-def open_library(paths: Paths) -> Iterator[Library]:
-    """Yield the library alone, for commands while no server runs. Blocks on the disk."""
-    database = Database.open(paths, SCHEMAS)
+def bundled_models() -> Path:
+    """Return the folder of the models that come with Freehold."""
+    return resources() / "models"
+
+
+@contextlib.asynccontextmanager
+async def open_library(paths: Paths) -> AsyncIterator[Library]:
+    """Yield the library alone, for commands while no server runs."""
+    database = await asyncio.to_thread(Database.open, paths, SCHEMAS)
     try:
-        yield Library(database, lambda _event: None)
+        library = Library(database, lambda _event: None)
+        await library.take_bundled(bundled_models())
+        yield library
     finally:
         database.close()
 
