@@ -72,10 +72,14 @@ class Driver:
 
     async def do_import(self, path: str) -> str:
         models = self.desktop.window.go_to("models")
-        before = len(self.desktop.models.rows)
+        known = {row.ref for row in self.desktop.models.rows}
+
+        def added() -> set[str]:
+            return {row.ref for row in self.desktop.models.rows} - known
+
         models.import_files([path])
-        await until(lambda: len(self.desktop.models.rows) > before, timeout_s=20)
-        return self.desktop.models.rows[0].ref
+        await until(added, timeout_s=20)
+        return added().pop()
 
     async def do_shot(self, path: str) -> bool:
         await asyncio.sleep(0.3)
