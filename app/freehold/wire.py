@@ -95,7 +95,10 @@ class EngineState(Value, frozen=True, kw_only=True):
 
 
 class LoadRequest(Value, frozen=True, kw_only=True):
-    """How to load a model; None keeps what was used last, or the default."""
+    """How to load a model; None keeps what was used last, or the default.
+
+    repack: copy weights in RAM into the form the CPU is fastest with; False leaves them mapped.
+    """
 
     context_tokens: int | None = None
     parallel: int | None = None
@@ -113,6 +116,7 @@ class LoadRequest(Value, frozen=True, kw_only=True):
     batch_tokens: int | None = None
     micro_batch_tokens: int | None = None
     memory: Literal["mmap", "mlock", "read"] | None = None
+    repack: bool | None = None
 
 
 # --- downloads -------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ import msgspec
 
 from freehold.devices.nvml import Nvml
 from freehold.machine.inventory import take_inventory
-from freehold.machine.values import Gpu, Inventory
 from freehold.paths import user_paths
 from freehold.power.sources import RaplSource as Rapl
 from freehold.power.sources import Source, find_rapl, gpu_sources
 from freehold.units import format_bytes
+from freehold.wire_machine import Gpu, Inventory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -161,6 +161,7 @@ class ModelParams:
         self.value.split_mode = _SPLIT_MODES[placement.split_mode]
         self.value.main_gpu = placement.main_gpu if placement.main_gpu < len(gpus) else 0
         self.value.load_mode = _LOAD_MODES[options.memory]
+        self.value.use_extra_bufts = options.repack
         if placement.tensor_split:
             shares = (ctypes.c_float * native.llama_max_devices())(*placement.tensor_split)
             self._keep.append(shares)

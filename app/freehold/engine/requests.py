@@ -52,6 +52,8 @@ class LoadOptions(Value, frozen=True, kw_only=True):
     batch_tokens, micro_batch_tokens: llama.cpp's n_batch and n_ubatch.
     threads: CPU threads for decode; None for the physical cores.
     memory: how weights are read: "mmap", "mlock" (mmap and pinned) or "read" (no mmap).
+    repack: copy weights in RAM into the form the CPU is fastest with; mapped ones stay mapped
+        only without it.
     chat_template: replaces the model's own when given.
     """
 
@@ -67,6 +69,7 @@ class LoadOptions(Value, frozen=True, kw_only=True):
     threads: int | None = None
     threads_batch: int | None = None
     memory: Literal["mmap", "mlock", "read"] = "mmap"
+    repack: bool = True
     embeddings: bool = False
     chat_template: str | None = None
 

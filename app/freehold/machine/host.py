@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from freehold.machine.values import Cpu, Disk, Memory
+from freehold.wire_machine import Cpu, Disk, Memory
 
 PROC = Path("/proc")
 SYS = Path("/sys")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freehold.devices.nvml import GpuIdentity, GpuReading, Nvml
 from freehold.machine import host
-from freehold.machine.values import Disk, Gpu, GpuProgram, Inventory
+from freehold.wire_machine import Disk, Gpu, GpuProgram, Inventory
 
 # Bits of NVML's clock event reasons that mean "slower than it could be", and what to call them.
 THROTTLE_REASONS = {

@@ -101,6 +101,7 @@ def to_options(entry: ModelEntry, request: LoadRequest) -> LoadOptions:
             "batch_tokens",
             "micro_batch_tokens",
             "memory",
+            "repack",
         )
         if getattr(request, name) is not None
     }
