@@ -7,8 +7,9 @@ Inside an async test wait with `await until(condition)` from `doubles.waiting`, 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import pytest_asyncio
@@ -61,6 +62,22 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"qt": _qt_loop}
+
+
+@pytest.fixture(autouse=True)
+def _collect_on_this_thread() -> Iterator[None]:
+    """Let Qt objects in reference cycles die here, never in a thread of this or a later test."""
+    gc.disable()
+    yield
+    gc.collect(0)
+    gc.collect(1)
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collect_all_at_the_end() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from freehold.errors import AppError, internal
 from freehold.paths import Paths
 from freehold.secrets import read_key
 from freehold.ui.desktop import Desktop, Launch
+from freehold.ui.garbage import GarbageCollector
 from freehold.ui.single_instance import SingleInstance
 from freehold.wire import ErrorInfo, Notice
 
@@ -91,10 +92,12 @@ def run(paths: Paths, launch: Launch, *, address: str = "") -> int:
     if instance is None:
         return 0
     line = ServerLine(paths, address)
+    collector = GarbageCollector()
     try:
         with qasync.QEventLoop(app) as loop:
             loop.run_until_complete(_live(app, paths, launch, instance, line))
     finally:
+        collector.close()
         instance.release()
         line.forget()
     return 0
