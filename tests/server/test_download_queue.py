@@ -230,7 +230,7 @@ async def test_offline_mode_says_so_and_the_list_works(
     assert (await client.hub_account()).offline
 
 
-@pytest.mark.parametrize("kind", ["captive", "server_error", "refuse", "rate_limit"])
+@pytest.mark.parametrize("kind", ["captive", "server_error"])
 async def test_a_hub_that_is_none_is_explained(client: HttpClient, hub: Hub, kind: str) -> None:
     hub.faults.add(kind, host="hub", times=30, retry_after="1")  # type: ignore[arg-type]
     with pytest.raises(AppError) as error:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -31,6 +31,9 @@ from freehold.wire_library import (
     VariantFacts,
 )
 
+T = TypeVar("T")
+
+ANSWER_LIMIT_S: Final = 15.0
 FRESH_S: Final = 300.0
 MOST_PAGES: Final = 32
 USUAL: Final = ("Q4_K_M", "UD-Q4_K_XL", "Q4_K_XL", "MXFP4", "Q4_K_S", "Q5_K_M", "Q8_0")
@@ -73,7 +76,7 @@ class Finder:
 
     async def search(self, query: HubQuery) -> tuple[HubModel, ...]:
         """Return repositories with GGUF files."""
-        return tuple(await asyncio.to_thread(self._hub.search, query))
+        return tuple(await _in_time(lambda: self._hub.search(query)))
 
     async def page(self, repository: str) -> HubPage:
         """Return a repository's page."""
@@ -158,7 +161,7 @@ class Finder:
         known = self._pages.get(name)
         if known is not None and time.monotonic() - known[0] < (10.0 if fresh else FRESH_S):
             return known[1]
-        page = await asyncio.to_thread(self._hub.read_page, name)
+        page = await _in_time(lambda: self._hub.read_page(name))
         while len(self._pages) >= MOST_PAGES:
             self._pages.pop(next(iter(self._pages)))
         self._pages[name] = (time.monotonic(), page)
@@ -236,6 +239,19 @@ class Finder:
             kind=model.kind,
             variants=variants,
         )
+
+
+async def _in_time(ask: Callable[[], T]) -> T:
+    """Return what the hub answers; the client library alone would try for half a minute."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(ask), ANSWER_LIMIT_S)
+    except TimeoutError as error:
+        raise AppError(
+            "network_failed",
+            f"The hub did not answer within {ANSWER_LIMIT_S:.0f} s.",
+            "Check your network, or try again in a minute.",
+            retryable=True,
+        ) from error
 
 
 def _variant(variant: Variant, parameters: int, fit: FitEstimator) -> HubVariant:
