@@ -27,6 +27,8 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "misdirected_request": 421,
     "does_not_fit": 422,
     "invalid_model": 422,
+    "invalid_document": 422,
+    "encrypted_document": 422,
     "unsupported_architecture": 422,
     "rate_limited": 429,
     "headers_too_large": 431,
