@@ -80,7 +80,7 @@ class Desktop(QObject):
             "chats": self._make_chats,
             "models": self._make_models,
             "machine": lambda: MachinePage(self.session, self.models, self.theme),
-            "costs": lambda: CostsPage(self.theme),
+            "costs": self._make_costs,
             "settings": self._make_settings,
         }
         self.window = MainWindow(
@@ -214,6 +214,11 @@ class Desktop(QObject):
     def _make_models(self) -> QWidget:
         page = ModelsPage(self.session, self.models, self.settings, self.theme)
         page.chat_requested.connect(self.new_chat)
+        page.said.connect(self.window.say)
+        return page
+
+    def _make_costs(self) -> QWidget:
+        page = CostsPage(self.session, self.settings, self.theme)
         page.said.connect(self.window.say)
         return page
 
