@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from doubles.client_library import FakeLibraryCalls, FakeShelf
 from doubles.conversation_tree import BUSY, Conversation, Conversations
 from doubles.costs import FakeCosts
 from freehold.errors import AppError
@@ -76,7 +77,7 @@ def error_info(error: AppError) -> ErrorInfo:
     return msgspec.convert(error.to_dict(), ErrorInfo)
 
 
-class FakeClient:
+class FakeClient(FakeLibraryCalls):
     """A server in memory."""
 
     def __init__(
@@ -103,6 +104,7 @@ class FakeClient:
         self._clock = itertools.count(1_760_000_000)
         self._seq = 0
         self._log: deque[Envelope] = deque(maxlen=ring)
+        self.shelf = FakeShelf(self.push, self.models)
         self._wake = asyncio.Event()
         self._online = True
         self._line = 0
