@@ -5,7 +5,7 @@
 Its server is one in memory, or with `--real` the one `freehold serve` runs for FREEHOLD_DATA.
 
 It prints one JSON line for each command on its standard input: `state`, `page KEY`, `ask TEXT`,
-`import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`, `quit`.
+`begin TEXT`, `escape`, `import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`, `quit`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class Driver:
     async def do_state(self, _argument: str) -> dict[str, object]:
         desktop = self.desktop
         chats = desktop.window.page("chats")
+        reply = chats.conversation.reply
+        contents = [m.content for m in chats.conversation.messages]
+        if reply is not None:
+            contents[-1] = reply.content
         return {
             "visible": desktop.window.isVisible(),
             "active": desktop.window.isActiveWindow(),
@@ -47,7 +51,7 @@ class Driver:
             "tray": desktop.tray.is_usable,
             "strip": desktop.window.strip.server.text(),
             "question": [q.accessibleName() for q in desktop.window.findChildren(Question)],
-            "messages": [m.content for m in chats.conversation.messages],
+            "messages": contents,
             "statuses": [m.status for m in chats.conversation.messages],
             "loaded": [row.ref for row in desktop.models.loaded],
             "finished": desktop.finished.is_set(),
@@ -59,15 +63,23 @@ class Driver:
         await asyncio.sleep(0.1)
         return True
 
-    async def do_ask(self, text: str) -> bool:
+    async def do_begin(self, text: str) -> bool:
         page = self.desktop.window.go_to("chats")
         await until(lambda: page.conversation.chat.model_ref)
+        before = len(page.conversation.messages)
         QTest.keyClicks(page.composer.box, text)
         QTest.keyClick(page.composer.box, Qt.Key.Key_Return)
-        await until(
-            lambda: len(page.conversation.messages) >= 2 and not page.conversation.busy,
-            timeout_s=60,
-        )
+        await until(lambda: len(page.conversation.messages) >= before + 2, timeout_s=20)
+        return True
+
+    async def do_ask(self, text: str) -> bool:
+        await self.do_begin(text)
+        page = self.desktop.window.page("chats")
+        await until(lambda: not page.conversation.busy, timeout_s=60)
+        return True
+
+    async def do_escape(self, _argument: str) -> bool:
+        QTest.keyClick(self.desktop.window.page("chats").composer.box, Qt.Key.Key_Escape)
         return True
 
     async def do_import(self, path: str) -> str:
