@@ -38,7 +38,8 @@ class Chart(pg.PlotWidget):
         self.setMenuEnabled(False)
         self.hideButtons()
         self.setAntialiasing(True)
-        self._legend = self.addLegend(offset=(12, 4), labelTextSize="9pt")
+        self.getAxis("left").setWidth(58)
+        self._legend = self.addLegend(offset=(12, 2), labelTextSize="9pt", colCount=4)
         theme.changed.connect(self.recolor)
         self.recolor()
 
@@ -53,7 +54,7 @@ class Chart(pg.PlotWidget):
             axis.setTickFont(self._theme.font("small"))
             axis.setStyle(tickLength=-4)
         self._legend.setLabelTextColor(self._theme.color("text"))
-        self._legend.setBrush(pg.mkBrush(self._theme.color("surface")))
+        self._legend.setBrush(pg.mkBrush(None))
         self._legend.setPen(pg.mkPen(None))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -67,7 +68,13 @@ class MoneyAxis(pg.AxisItem):
     """Money in thousands where it is so much."""
 
     def tickStrings(self, values: Sequence[float], _scale: float, _spacing: float) -> list[str]:
-        return [f"${v / 1000:,.4g} k" if abs(v) >= 1000 else f"${v:,.0f}" for v in values]
+        return [axis_money(value) for value in values]
+
+
+def axis_money(value: float) -> str:
+    """Return an amount as short as an axis needs it: `-$16 k`."""
+    sign, size = "-" if value < 0 else "", abs(value)
+    return f"{sign}${size / 1000:,.4g} k" if size >= 1000 else f"{sign}${size:,.0f}"
 
 
 class CostLines(Chart):
@@ -105,7 +112,7 @@ class CostLines(Chart):
             self._word.setText(f"{even:.1f} years")
         self.setXRange(0, years[-1] if years else 1, padding=0.01)
         highest = max([*own, *(float(line.rent) for line in answer.lines)], default=1.0)
-        self.setYRange(0, max(highest, 1.0), padding=0.06)
+        self.setYRange(0, max(highest, 1.0) * 1.12, padding=0)
 
     def recolor(self) -> None:
         super().recolor()
@@ -130,6 +137,7 @@ class Tornado(Chart):
         self._bars: list[Any] = []
         self._middle = pg.InfiniteLine(angle=90)
         self.addItem(self._middle)
+        self.getAxis("left").setWidth(None)
         self.getAxis("bottom").setLabel("gain a year")
         self.recolor()
 
@@ -202,7 +210,7 @@ class PowerChart(Chart):
         end = curve.points[-1].at if curve.points else time.time()
         self.setXRange(end - curve.span_s, end, padding=0)
         highest = max((sum(w or 0.0 for w in p.watts) for p in curve.points), default=0.0)
-        self.setYRange(0, max(highest * 1.25, 10.0), padding=0)
+        self.setYRange(0, max(highest * 1.3, 10.0), padding=0)
 
     def _draw_run(self, run: Sequence[PowerPoint], parts: int) -> None:
         """Draw stacked areas over points that are all known, the topmost first."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QFont, QFontMetrics, QWheelEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QDoubleSpinBox,
@@ -69,6 +69,7 @@ class AmountRow(QWidget):
         self.field.setGroupSeparatorShown(True)
         self.field.setFixedWidth(FIELD_WIDTH)
         self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.field.lineEdit().setTextMargins(0, 0, 8, 0)
         self.field.setAccessibleName(name)
         self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.slider = _Slider(Qt.Orientation.Horizontal)
@@ -135,6 +136,10 @@ class Choices(QWidget):
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setAccessibleName(text)
+            # Wide enough for the bold text it has when it is down.
+            bold = QFont(button.font())
+            bold.setWeight(QFont.Weight.DemiBold)
+            button.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(text) + 36)
             button.clicked.connect(self._teller(key))
             self._group.addButton(button)
             self.buttons[key] = button

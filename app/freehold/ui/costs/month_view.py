@@ -77,7 +77,7 @@ class MonthView(QWidget):
         card.body.addWidget(self.table)
         card.body.addWidget(self.empty)
         foot = QHBoxLayout()
-        foot.addWidget(self.level)
+        foot.addWidget(self.level, 0, Qt.AlignmentFlag.AlignVCenter)
         foot.addStretch(1)
         foot.addWidget(text_label("Standby is", "small"))
         foot.addWidget(self.standby)

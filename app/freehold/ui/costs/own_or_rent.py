@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
@@ -89,10 +90,10 @@ class OwnOrRentView(QWidget):
         column.addWidget(self.price_problem)
         column.addWidget(self.verdict)
         column.addWidget(self._form())
-        column.addWidget(self._figures())
         self.pictures = QVBoxLayout()
         self.pictures.setSpacing(SIZES["space-2"])
         column.addLayout(self.pictures)
+        column.addWidget(self._figures())
 
     def _form(self) -> Card:
         card = Card()
@@ -199,9 +200,16 @@ class OwnOrRentView(QWidget):
             ("speed", "tokens_per_s"),
         ):
             self.rows[row].set_amount(figures[figure])
-        self.note.setText(f"{found.note} {found.source}, {age_text(found)}.")
+        # The API of the very model whose speed is given; nothing else is a fair comparison.
+        named = [api for api in self._api_names() if api in found.note]
+        if named:
+            self.api.show_value(max(named, key=len))
+        self.note.setText(f"{found.note} Source: {found.source}, {age_text(found)}.")
         set_role(self.note, "role", "warning" if found.stale else "small")
         self._ask()
+
+    def _api_names(self) -> list[str]:
+        return [str(self.api.itemData(index)) for index in range(self.api.count())]
 
     def _show_age(self) -> None:
         api = self._prices.get(str(self.api.currentData()))
@@ -257,7 +265,7 @@ def answer_facts(answer: OwnOrRentAnswer, question: OwnOrRent) -> dict[str, str]
         f"{years(answer.discounted_break_even_years)}",
         "Per developer and month": f"{money(answer.per_developer_month)} owned, "
         f"{money(question.seat_per_month)} rented",
-        "Owning wins from": "–" if seats is None else f"{-(-seats // 1):,.0f} developers",
+        "Owning wins from": "–" if seats is None else f"{math.ceil(seats):,} developers",
         "Per million tokens": shares or "enter a speed",
         "Beats the API from": "–"
         if tokens is None

@@ -42,6 +42,7 @@ class PaybackCard(Card):
         self.facts = KeyValue()
         self.facts.hide()
         self.body.addWidget(self.facts)
+        self.body.addSpacing(SIZES["space-half"])
         self.body.addWidget(rule())
         self._add_controls(theme)
         self._save_soon = Delay(TYPING_MS, self._save, self)
