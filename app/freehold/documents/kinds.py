@@ -111,7 +111,10 @@ CODE_ENDINGS: Final = frozenset(
     ]
 )
 _HTML: Final = re.compile(rb"^\s*(<!--.*?-->\s*)*<(!doctype\s+html|html[\s>])", re.I | re.S)
-_MAIL: Final = re.compile(rb"^(Received|Return-Path|Delivered-To|MIME-Version|Message-ID):\s", re.I)
+_MAIL: Final = re.compile(
+    rb"\A(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?(?:Received|Return-Path|MIME-Version|Message-ID):",
+    re.I,
+)
 
 
 def detect(file: BinaryIO, name: str) -> Kind:

@@ -31,7 +31,7 @@ from freehold.errors import AppError
 from freehold.units import format_bytes
 
 CHUNK_BYTES: Final = 1 << 20
-_decode = msgspec.json.Decoder(ParserMessage).decode
+_decode: Final[msgspec.json.Decoder[ParserMessage]] = msgspec.json.Decoder(ParserMessage)
 
 Tell = Callable[[int, int], None]
 
@@ -155,7 +155,7 @@ def _follow(pipe: int, name: str, tell: Tell | None) -> ParserMessage | None:
 
 def _message(line: bytes, name: str) -> ParserMessage:
     try:
-        return _decode(line)
+        return _decode.decode(line)
     except msgspec.DecodeError as error:
         raise refusals.damaged(name, "its parser answered nonsense") from error
 
