@@ -91,7 +91,9 @@ async def test_lines_add_up_to_the_meter() -> None:
     clock, book = Clock(), Book()
     metering = Metering(book, [Dummy()], lambda _: PRICE, clock=clock, wall_clock=clock.wall)  # type: ignore[arg-type]
     counted = await play(metering, clock, 30)
+    metering.request_began()
     metering.request_ended(ended("a", 29.5, clock))
+    metering.request_began()
     metering.request_ended(ended("b", 29.9, clock))
     await metering.close()
     assert {entry.request_id for entry in book.requests} == {"a", "b"}
@@ -108,6 +110,7 @@ async def test_a_line_waits_until_its_windows_are_settled() -> None:
     await play(metering, clock, 2)
     metering.add_sample(Sample(2.0, 3.0, (), 400_000_000, "gpu", True))
     clock.now_s = 3.0
+    metering.request_began()
     metering.request_ended(ended("a", 2.5, clock))
     await asyncio.sleep(0)
     assert book.requests == []
@@ -126,6 +129,7 @@ async def test_a_full_disk_loses_no_line() -> None:
     metering = Metering(book, [Dummy()], lambda _: PRICE, clock=clock, wall_clock=clock.wall)  # type: ignore[arg-type]
     await play(metering, clock, 3)
     for name in "ab":
+        metering.request_began()
         metering.request_ended(ended(name, 2.9, clock))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -143,6 +147,7 @@ async def test_without_meters_tokens_are_still_counted(tmp_path: Path) -> None:
         metering = Metering(ledger, [], lambda _: PRICE, clock=clock, wall_clock=clock.wall)
         metering.start()
         assert await metering.used("a", 1.0) is None
+        metering.request_began()
         metering.request_ended(ended("a", 0.0, clock))
         await metering.close()
         (line,) = await ledger.requests(0, 4e9)
@@ -170,3 +175,15 @@ async def test_the_real_sampler_reads_and_stops() -> None:
     assert metering.latest is not None
     assert metering.latest.watts == 50
     assert sum(entry.microjoules for entry in book.idle) == 50_000_000
+
+
+async def test_closing_waits_for_requests_that_are_being_ended() -> None:
+    clock, book = Clock(), Book()
+    metering = Metering(book, [Dummy()], lambda _: PRICE, clock=clock, wall_clock=clock.wall)  # type: ignore[arg-type]
+    await play(metering, clock, 3)
+    metering.request_began()
+    closing = asyncio.create_task(metering.close())
+    await asyncio.sleep(0)
+    metering.request_ended(ended("a", 2.9, clock))
+    await closing
+    assert [entry.request_id for entry in book.requests] == ["a"]

@@ -13,71 +13,71 @@ from typing import Any, Final
 
 from freehold.storage.migrations import Schema
 
+_TABLES: Final = """
+CREATE TABLE chat (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    title_edited INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    model_ref TEXT NOT NULL DEFAULT '',
+    system_prompt TEXT NOT NULL DEFAULT '',
+    draft TEXT NOT NULL DEFAULT '',
+    sampling TEXT NOT NULL DEFAULT '{}',
+    pinned INTEGER NOT NULL DEFAULT 0,
+    trashed_at REAL,
+    leaf_id TEXT,
+    context_used_tokens INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX chat_by_update ON chat (updated_at DESC);
+
+CREATE TABLE message (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    chat_id TEXT NOT NULL REFERENCES chat (id) ON DELETE CASCADE,
+    parent_id TEXT,
+    depth INTEGER NOT NULL,
+    active_child_id TEXT,
+    role TEXT NOT NULL,
+    status TEXT NOT NULL,
+    model_ref TEXT NOT NULL DEFAULT '',
+    created_at REAL NOT NULL,
+    stats TEXT,
+    error TEXT,
+    tool_calls TEXT,
+    content TEXT NOT NULL,
+    reasoning TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX message_by_parent ON message (chat_id, parent_id);
+CREATE INDEX message_busy ON message (chat_id) WHERE status IN ('waiting', 'streaming');
+
+CREATE TABLE message_chunk (
+    seq INTEGER PRIMARY KEY,
+    message_seq INTEGER NOT NULL REFERENCES message (seq) ON DELETE CASCADE,
+    part TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+CREATE INDEX message_chunk_by_message ON message_chunk (message_seq, seq);
+
+CREATE TABLE sent_token (
+    token TEXT PRIMARY KEY,
+    chat_id TEXT NOT NULL REFERENCES chat (id) ON DELETE CASCADE,
+    user_message_id TEXT NOT NULL,
+    reply_id TEXT NOT NULL,
+    created_at REAL NOT NULL
+) STRICT;
+CREATE INDEX sent_token_by_chat ON sent_token (chat_id);
+
+CREATE VIRTUAL TABLE message_text USING fts5 (
+    text, content = '', contentless_delete = 1,
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+"""
+
 
 def m001_chats(connection: Any) -> None:
     """Make the tables of chats, messages, streamed text, sent tokens and the search index."""
-    connection.execute(
-        """
-        CREATE TABLE chat (
-            id TEXT PRIMARY KEY,
-            title TEXT NOT NULL,
-            title_edited INTEGER NOT NULL DEFAULT 0,
-            created_at REAL NOT NULL,
-            updated_at REAL NOT NULL,
-            model_ref TEXT NOT NULL DEFAULT '',
-            system_prompt TEXT NOT NULL DEFAULT '',
-            draft TEXT NOT NULL DEFAULT '',
-            sampling TEXT NOT NULL DEFAULT '{}',
-            pinned INTEGER NOT NULL DEFAULT 0,
-            trashed_at REAL,
-            leaf_id TEXT,
-            context_used_tokens INTEGER NOT NULL DEFAULT 0
-        ) STRICT;
-        CREATE INDEX chat_by_update ON chat (updated_at DESC);
-
-        CREATE TABLE message (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
-            chat_id TEXT NOT NULL REFERENCES chat (id) ON DELETE CASCADE,
-            parent_id TEXT,
-            depth INTEGER NOT NULL,
-            active_child_id TEXT,
-            role TEXT NOT NULL,
-            status TEXT NOT NULL,
-            model_ref TEXT NOT NULL DEFAULT '',
-            created_at REAL NOT NULL,
-            stats TEXT,
-            error TEXT,
-            tool_calls TEXT,
-            content TEXT NOT NULL,
-            reasoning TEXT NOT NULL DEFAULT ''
-        ) STRICT;
-        CREATE INDEX message_by_parent ON message (chat_id, parent_id);
-        CREATE INDEX message_busy ON message (chat_id) WHERE status IN ('waiting', 'streaming');
-
-        CREATE TABLE message_chunk (
-            seq INTEGER PRIMARY KEY,
-            message_seq INTEGER NOT NULL REFERENCES message (seq) ON DELETE CASCADE,
-            part TEXT NOT NULL,
-            text TEXT NOT NULL
-        ) STRICT;
-        CREATE INDEX message_chunk_by_message ON message_chunk (message_seq, seq);
-
-        CREATE TABLE sent_token (
-            token TEXT PRIMARY KEY,
-            chat_id TEXT NOT NULL REFERENCES chat (id) ON DELETE CASCADE,
-            user_message_id TEXT NOT NULL,
-            reply_id TEXT NOT NULL,
-            created_at REAL NOT NULL
-        ) STRICT;
-        CREATE INDEX sent_token_by_chat ON sent_token (chat_id);
-
-        CREATE VIRTUAL TABLE message_text USING fts5 (
-            text, content = '', contentless_delete = 1,
-            tokenize = 'unicode61 remove_diacritics 2'
-        );
-        """
-    )
+    connection.execute(_TABLES)
 
 
 SCHEMA: Final = Schema("chats", (m001_chats,))

@@ -175,7 +175,7 @@ class ProcessEngine:
 
     async def _start(self) -> None:
         process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a few ms, waiting is async
-            [sys.executable, "-m", "freehold.engine.worker"],
+            [sys.executable, "-P", "-m", "freehold.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -100,10 +100,11 @@ def serve(
     """
     os.umask(0o077)
     paths.create()
-    check_exposure(host, ensure_key(paths.key_file))
     lock = ServerLock(paths)
     lock.take()
     try:
+        # Under the lock: two servers that start at once must not each make a key.
+        check_exposure(host, ensure_key(paths.key_file))
         log_to_file(paths.logs / "server.log")
         house = open_house(paths)
         preferred = house.settings.current.port

@@ -61,6 +61,7 @@ class MeteredEngine:
         """Yield the engine's events; `Done` carries the energy the request used."""
         began = time.monotonic()
         usage = Usage()
+        self._metering.request_began()
         try:
             async with aclosing(self._engine.generate(request)) as events:  # type: ignore[type-var]
                 async for event in events:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 IDLE_LINE_S = 300.0
 REFIT_EVERY_S = 3600.0
 QUICK_READ_S = 0.05
+LAST_REQUESTS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,9 @@ class Metering:
         self._writing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._tokens = 0
+        self._open = 0
+        self._all_ended = asyncio.Event()
+        self._is_closed = False
         self._fitted_s = clock()
 
     # --- life
@@ -128,7 +132,11 @@ class Metering:
         self._sampler.start()
 
     async def close(self) -> None:
-        """Settle what there is and write the last lines."""
+        """Wait for requests that are just being ended, settle what there is, write it down."""
+        if self._open:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), LAST_REQUESTS_S)
+        self._is_closed = True
         if self._sampler is not None:
             await asyncio.to_thread(self._sampler.stop)
             self._sampler = None
@@ -162,8 +170,19 @@ class Metering:
         self.account.add_steps(engine, steps, told.until_s)
         self._advance()
 
+    def request_began(self) -> None:
+        """Count a request that will end."""
+        self._open += 1
+        self._all_ended.clear()
+
     def request_ended(self, ended: EndedRequest) -> None:
         """Write the request's line as soon as its energy is known."""
+        self._open -= 1
+        if self._open <= 0:
+            self._all_ended.set()
+        if self._is_closed:
+            log.error("request %s ended after the ledger was closed", ended.request_id)
+            return
         self._ended.append(ended)
         self._advance()
 
