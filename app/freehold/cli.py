@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "load": "load a model into its engine process",
     "unload": "unload a model and free its memory",
     "machine": "what this machine is made of",
+    "plan": "what fits on this machine or one you may buy, why, and how fast",
     "cost": "what owning costs, and whether it pays",
     "doctor": "check this installation and say what to do",
     "bench": "measure this machine with this build",

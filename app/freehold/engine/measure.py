@@ -65,7 +65,7 @@ def _measure_context(model: Any, options: LoadOptions, log: NativeLog) -> Breakd
         context_tokens=options.context_tokens or min(trained, DEFAULT_CONTEXT_TOKENS),
         slots=slot_count(options.parallel, is_stateful=bool(is_stateful)),
         abort=native.ggml_abort_callback(),
-        abort_data=None,
+        abort_data=0,
     )
     context: Any = native.llama_init_from_model(model, settings)
     if not context:

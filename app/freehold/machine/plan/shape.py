@@ -45,6 +45,7 @@ class ModelShape:
     parameters: int
     active_parameters: int
     file_bytes: int
+    is_embedder: bool = False
 
     @cached_property
     def expert_layers(self) -> tuple[int, ...]:
@@ -98,6 +99,7 @@ def read_shape(model: ModelFile) -> ModelShape:
         parameters=facts.parameters,
         active_parameters=facts.active_parameters,
         file_bytes=facts.file_bytes,
+        is_embedder=facts.kind == "embedding",
     )
 
 

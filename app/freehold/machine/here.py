@@ -1,0 +1,71 @@
+"""This machine as the planner sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from freehold.machine.plan.budgets import DiskBudget, GpuBudget, Machine, RamBudget
+from freehold.wire_machine import Inventory
+
+PROBE_S: Final = 20.0
+
+
+def budgets(inventory: Inventory, engine_gpus: Sequence[str], model: Path) -> Machine:
+    """Return what this machine has now, for a model whose file is there.
+
+    engine_gpus: llama.cpp's names of the GPUs it can use, in the order of the PCI bus.
+    A GPU whose figures cannot be, or that llama.cpp cannot use, is left out.
+    """
+    gpus = []
+    names = iter(engine_gpus)
+    for gpu in inventory.gpus:
+        name = gpu.engine_device or next(names, None)
+        if name is None or gpu.lost or not gpu.total_bytes or gpu.free_bytes is None:
+            continue
+        gpus.append(GpuBudget(gpu.name, gpu.total_bytes, gpu.free_bytes, engine_device=name))
+    memory = inventory.memory
+    total, free = _disk_room(model)
+    return Machine(
+        gpus=tuple(gpus),
+        ram=RamBudget(memory.total_bytes, memory.usable_bytes),
+        disk=DiskBudget(total, free),
+    )
+
+
+def _disk_room(model: Path) -> tuple[int, int]:
+    try:
+        usage = shutil.disk_usage(model.parent)
+    except OSError:
+        return 0, 0
+    return usage.total, usage.free
+
+
+async def engine_gpus() -> tuple[str, ...]:
+    """Return llama.cpp's names of the GPUs it can use; none if it cannot be asked."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "freehold.engine.probe",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return ()
+    try:
+        async with asyncio.timeout(PROBE_S):
+            output, _ = await process.communicate()
+        found = json.loads(output or b"{}").get("devices", [])
+    except (TimeoutError, ValueError):
+        return ()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return tuple(str(device["name"]) for device in found if device.get("kind") == "GPU")
