@@ -51,7 +51,7 @@ uninstall: ## Remove the menu entry, icons and autostart; chats and models stay
 	@PYTHONPATH=packaging $(PYTHON) -m desktop uninstall
 
 screenshots: prepare-test ## Make the pictures of README under a virtual screen
-	@PYTHONPATH=packaging:tests $(VENV)/python -m screenshots docs/screenshots
+	@PYTHONPATH=packaging:tests $(VENV)/python -m screenshots resources/screenshots
 
 bench: bench-engine ## Measure this machine and print tables
 
