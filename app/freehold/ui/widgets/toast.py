@@ -1,4 +1,4 @@
-"""A short message over the lower edge of the window that goes by itself."""
+"""A short message below the page's header that goes by itself and never covers what is typed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from freehold.ui.widgets.labels import prose, text_label
 
 SHOWN_MS: Final = 4_000
 SHOWN_ERROR_MS: Final = 10_000
+BELOW_HEADER: Final = 64
 MARKS: Final = {"done": ("check", "success"), "error": ("error", "danger")}
 
 
@@ -67,5 +68,5 @@ class Toast(QFrame):
         self._row.activate()
         height = max(self.heightForWidth(self.width()), self.minimumSizeHint().height())
         self.setFixedHeight(height)
-        self.move((parent.width() - self.width()) // 2, parent.height() - height - SIZES["space-6"])
+        self.move((parent.width() - self.width()) // 2, BELOW_HEADER)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground, True)
