@@ -165,6 +165,8 @@ class ReplyStats(Value, frozen=True, kw_only=True):
     finish_reason: str = ""
     energy_joules: float | None = None
     energy_level: str = ""
+    energy_money: str = ""
+    energy_currency: str = ""
 
 
 class Message(Value, frozen=True, kw_only=True):

@@ -168,6 +168,8 @@ class Answering:
             finish_reason=done.finish_reason,
             energy_joules=usage.energy.joules if usage.energy is not None else None,
             energy_level=usage.energy.level if usage.energy is not None else "",
+            energy_money=usage.energy.money if usage.energy is not None else "",
+            energy_currency=usage.energy.currency if usage.energy is not None else "",
         )
         if self.asked_to_end is not None and done.finish_reason == "cancelled":
             return Ending(self.asked_to_end.status, self.asked_to_end.error, stats)

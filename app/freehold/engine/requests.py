@@ -209,11 +209,14 @@ class UsedEnergy(Value, frozen=True, kw_only=True):
     """Energy above idle that a request used, and the level of the meter that says so.
 
     level: "wall", "gpu+cpu", "gpu" or "estimate" (± 50 %). duration_s: from asking to the end.
+    money: what it cost by the tariff in force, "" where there is none.
     """
 
     joules: float
     level: str
     duration_s: float
+    money: str = ""
+    currency: str = ""
 
 
 class Usage(Value, frozen=True, kw_only=True):

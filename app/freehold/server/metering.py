@@ -42,6 +42,7 @@ class AppliedPrice:
 
     tariff: str
     per_kwh: Decimal
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,14 @@ class Metering:
         found = self.account.preview(request_id)
         if found is None:
             return None
-        return UsedEnergy(joules=found.microjoules / 1e6, level=found.level, duration_s=duration_s)
+        price = self._price_at(self._wall_clock())
+        return UsedEnergy(
+            joules=found.microjoules / 1e6,
+            level=found.level,
+            duration_s=duration_s,
+            money=str(energy_money(found.microjoules, price.per_kwh)) if price.tariff else "",
+            currency=price.currency,
+        )
 
     async def _read_once(self) -> None:
         sampler = self._sampler

@@ -76,7 +76,7 @@ class TariffInForce:
             return NO_TARIFF
         when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
         try:
-            return AppliedPrice(tariff.name, price_at(tariff, when))
+            return AppliedPrice(tariff.name, price_at(tariff, when), tariff.currency)
         except AppError as error:
             self.problem = error
             return NO_TARIFF

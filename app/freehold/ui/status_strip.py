@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QProgressBar, QToolButton, QWidget
 
+from freehold.ui.costs.amounts import level_text, watts
 from freehold.ui.icons import pixmap
 from freehold.ui.state.models import ModelsState
+from freehold.ui.state.power_now import PowerNow
 from freehold.ui.state.server import server_status
 from freehold.ui.state.session import Session
 from freehold.ui.theme import Theme
@@ -50,6 +52,11 @@ class StatusStrip(QFrame):
         self.server.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.server.setCursor(Qt.CursorShape.PointingHandCursor)
         self.models = ElidedLabel("")
+        self.power = text_label("")
+        self.power.setAccessibleName("Power now")
+        self.power.hide()
+        self._power = PowerNow(session, self)
+        self._power.changed.connect(self._show_power)
         self.loading = text_label("")
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
@@ -66,6 +73,8 @@ class StatusStrip(QFrame):
         row.addWidget(self.loading)
         row.addSpacing(4)
         row.addWidget(self.progress)
+        row.addSpacing(12)
+        row.addWidget(self.power)
         session.state_changed.connect(self.refresh)
         session.connected.connect(self.refresh)
         session.disconnected.connect(self.refresh)
@@ -73,6 +82,24 @@ class StatusStrip(QFrame):
         models.rows_changed.connect(self.refresh)
         theme.changed.connect(self.refresh)
         self.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._power.watch(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._power.watch(False)
+
+    def _show_power(self) -> None:
+        live = self._power.live
+        shown = live is not None and live.watts is not None
+        self.power.setVisible(shown)
+        if live is None or not shown:
+            return
+        estimated = live.level == "estimate"
+        self.power.setText(f"{watts(live.watts)} (estimate)" if estimated else watts(live.watts))
+        self.power.setToolTip(f"Drawn now, {level_text(live.level, live.error_share)}")
 
     def refresh(self, _cause: object = None) -> None:
         """Show what holds now."""

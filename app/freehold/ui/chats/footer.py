@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
+from freehold.ui.costs.amounts import answer_cost, level_text
 from freehold.ui.icons import set_icon
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button
@@ -36,6 +37,8 @@ def stats_text(stats: ReplyStats | None, status: str) -> str:
             parts.append(f"first after {_seconds(stats.first_token_s)}")
         if stats.cached_tokens:
             parts.append(f"{stats.cached_tokens:,} of {stats.prompt_tokens:,} prompt tokens cached")
+        if stats.energy_joules is not None:
+            parts.append(answer_cost(stats))
     reason = stats.finish_reason if stats is not None else ""
     if status == "stopped":
         reason = "stopped"
@@ -58,6 +61,8 @@ def stats_explained(stats: ReplyStats | None) -> str:
         f"Time to first token: {_seconds(stats.first_token_s)}",
         f"Whole answer: {_seconds(stats.duration_s)}",
     ]
+    if stats.energy_joules is not None:
+        lines.append(f"Energy above idle: {answer_cost(stats)}, {level_text(stats.energy_level)}")
     if stats.finish_reason:
         lines.append(f"Ended by: {stats.finish_reason}")
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from typing import Final
 
 from babel.numbers import format_currency, get_currency_symbol
 
+from freehold.wire import ReplyStats
+
 LEVELS: Final = {
     "wall": "measured at the wall",
     "gpu+cpu": "measured at GPU and processor",
@@ -66,3 +68,11 @@ def levels_text(levels: Iterable[str]) -> str:
 def short_meter(source: str) -> str:
     """Return a meter's name without what is in brackets."""
     return source.split(" (")[0]
+
+
+def answer_cost(stats: ReplyStats) -> str:
+    """Return what an answer used, and cost where a price is known: `0.4 Wh · 0.01 ¢ (estimate)`."""
+    words = energy(stats.energy_joules or 0.0)
+    if stats.energy_money:
+        words += f" · {small_money(Decimal(stats.energy_money), stats.energy_currency or 'USD')}"
+    return f"{words} (estimate)" if stats.energy_level == "estimate" else words
