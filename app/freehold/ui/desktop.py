@@ -17,7 +17,7 @@ from freehold.paths import Paths, resources
 from freehold.ui import leaving
 from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
-from freehold.ui.library.page import ModelsPage
+from freehold.ui.library.library_page import LibraryPage
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.settings.page import SettingsPage
 from freehold.ui.state.models import ModelsState
@@ -107,7 +107,7 @@ class Desktop(QObject):
         if launch.new_chat:
             self.new_chat()
         if launch.model_path:
-            page = cast(ModelsPage, self.window.go_to("models"))
+            page = cast(LibraryPage, self.window.go_to("models"))
             self._when_connected(lambda: page.import_files([launch.model_path]))
 
     def new_chat(self, model_ref: str = "") -> None:
@@ -212,7 +212,7 @@ class Desktop(QObject):
         return page
 
     def _make_models(self) -> QWidget:
-        page = ModelsPage(self.session, self.models, self.settings, self.theme)
+        page = LibraryPage(self.session, self.models, self.settings, self.theme)
         page.chat_requested.connect(self.new_chat)
         page.said.connect(self.window.say)
         return page
@@ -228,7 +228,7 @@ class Desktop(QObject):
         return page
 
     def _import(self) -> None:
-        cast(ModelsPage, self.window.go_to("models")).choose_file()
+        cast(LibraryPage, self.window.go_to("models")).choose_file()
 
     # --- wiring --------------------------------------------------------------------------
 

@@ -1,0 +1,229 @@
+"""Find models: the short list first, then what the hub has, and a repository's page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Literal, cast
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from freehold.errors import AppError
+from freehold.ui.library.repository_view import RepositoryView
+from freehold.ui.library.result_card import ResultCard, catalog_card, hub_card
+from freehold.ui.state.downloads import DownloadsState
+from freehold.ui.state.session import Session
+from freehold.ui.tasks import spawn
+from freehold.ui.theme import SIZES, Theme
+from freehold.ui.widgets.buttons import push_button
+from freehold.ui.widgets.cards import section_title
+from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.wire_library import CatalogEntry, HubModel, HubQuery
+
+Sort = Literal["trending", "downloads", "likes", "newest"]
+SORTS: Final = (
+    ("Trending", "trending"),
+    ("Most downloaded", "downloads"),
+    ("Most liked", "likes"),
+    ("Newest", "newest"),
+)
+LICENCES: Final = (
+    ("Any licence", ""),
+    ("Apache 2.0", "apache-2.0"),
+    ("MIT", "mit"),
+    ("Llama", "llama3.3"),
+    ("Gemma", "gemma"),
+    ("Other", "other"),
+)
+TASKS: Final = (
+    ("Any task", ""),
+    ("Text", "text-generation"),
+    ("Text and images", "image-text-to-text"),
+    ("Embeddings", "feature-extraction"),
+)
+PAUSE_MS: Final = 400
+MOST_SHOWN: Final = 40
+
+
+class FindPage(QWidget):
+    """Signals: chat_requested(ref): begin a chat with that model; said(text)."""
+
+    chat_requested = Signal(str)
+    said = Signal(str)
+
+    def __init__(
+        self,
+        session: Session,
+        downloads: DownloadsState,
+        theme: Theme,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._catalog: tuple[CatalogEntry, ...] = ()
+        self._found: tuple[HubModel, ...] = ()
+        self._cards: list[QWidget] = []
+        self._task: asyncio.Task[None] | None = None
+        self.setAccessibleName("Find models")
+        self.list = ScrollPage("Find models", "")
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("Name of a model, or OWNER/NAME")
+        self.field.setAccessibleName("Search for models")
+        self.field.setClearButtonEnabled(True)
+        self.sort = _combo("Order", SORTS)
+        self.licence = _combo("Licence", LICENCES)
+        self.task = _combo("Task", TASKS)
+        self.status = text_label("", "muted", wrap=True)
+        self.problem = text_label("", "danger", wrap=True)
+        self.again = push_button(theme, "Try again", self.search)
+        self.view = RepositoryView(session, downloads, theme)
+        self.view.left.connect(self.show_list)
+        self.view.chat_requested.connect(self.chat_requested)
+        self.view.said.connect(self.said)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self.search)
+        self._lay_out()
+        self.field.textChanged.connect(self._pause.start)
+        self.field.returnPressed.connect(self.search)
+        for combo in (self.sort, self.licence, self.task):
+            combo.activated.connect(self.search)
+        session.connected.connect(self._begin)
+        if session.is_connected:
+            self._begin()
+
+    # --- searching -----------------------------------------------------------------------
+
+    @property
+    def query(self) -> HubQuery:
+        """Return what the fields ask for."""
+        return HubQuery(
+            text=self.field.text().strip(),
+            sort=cast(Sort, self.sort.currentData()),
+            licence=self.licence.currentData(),
+            task=self.task.currentData(),
+            limit=MOST_SHOWN,
+        )
+
+    def search(self) -> None:
+        """Ask the hub; a newer question replaces the one under way."""
+        self._pause.stop()
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+        self._task = spawn(self, self._search(self.query), failed=self._show_problem)
+
+    def show_list(self) -> None:
+        """Go back from a repository's page."""
+        self.pages.setCurrentWidget(self.list)
+
+    def open_repository(self, repository: str) -> None:
+        """Show a repository's page."""
+        self.view.open(repository)
+        self.pages.setCurrentWidget(self.view)
+
+    def cards(self) -> list[ResultCard]:
+        """Return the cards that are shown."""
+        return [card for card in self._cards if isinstance(card, ResultCard)]
+
+    def _begin(self) -> None:
+        if not self._catalog:
+            spawn(self, self._read_catalog(), failed=self._show_problem)
+        self.search()
+
+    async def _read_catalog(self) -> None:
+        self._catalog = await self._session.client.catalog()
+        self._show()
+
+    async def _search(self, query: HubQuery) -> None:
+        self._say("Searching the hub…")
+        self.problem.hide()
+        self.again.hide()
+        self._found = await self._session.client.search_hub(query)
+        self._say("" if self._found else "The hub has no model in GGUF format for this.")
+        self._show()
+
+    def _show_problem(self, error: AppError) -> None:
+        self._found = ()
+        self._say("")
+        self.problem.setText(error.sentence)
+        self.problem.show()
+        self.again.setVisible(error.retryable)
+        self._show()
+
+    # --- showing -------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+    def _show(self) -> None:
+        for card in self._cards:
+            card.hide()
+            card.deleteLater()
+        self._cards = []
+        words = self.query.text.casefold().split()
+        short = [e for e in self._catalog if _matches(e, words)]
+        if self.licence.currentData() or self.task.currentData():
+            short = []
+        listed = {entry.repository for entry in short}
+        if short:
+            self._add(section_title("To begin with"))
+            for entry in short:
+                self._add(catalog_card(self._theme, entry, self.open_repository))
+        others = [model for model in self._found if model.repository not in listed]
+        if others:
+            self._add(section_title("On the hub"))
+            for model in others:
+                self._add(hub_card(self._theme, model, self.open_repository))
+
+    def _add(self, widget: QWidget) -> None:
+        self._cards.append(widget)
+        self._column.addWidget(widget)
+
+    def _lay_out(self) -> None:
+        filters = QHBoxLayout()
+        filters.setSpacing(SIZES["space"])
+        filters.addWidget(self.field, 1)
+        for combo in (self.task, self.licence, self.sort):
+            filters.addWidget(combo)
+        self._column = QVBoxLayout()
+        self._column.setSpacing(12)
+        column = self.list.column
+        column.addLayout(filters)
+        column.addWidget(self.status)
+        column.addWidget(self.problem)
+        column.addWidget(self.again, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(self._column)
+        column.addStretch(1)
+        self._say("")
+        self.problem.hide()
+        self.again.hide()
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.list)
+        self.pages.addWidget(self.view)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.pages)
+
+
+def _matches(entry: CatalogEntry, words: Sequence[str]) -> bool:
+    text = f"{entry.name} {entry.family} {entry.repository} {entry.architecture}".casefold()
+    return all(word in text for word in words)
+
+
+def _combo(name: str, choices: Sequence[tuple[str, str]]) -> QComboBox:
+    combo = QComboBox()
+    combo.setAccessibleName(name)
+    for text, value in choices:
+        combo.addItem(text, value)
+    return combo
