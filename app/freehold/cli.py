@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
     "machine": "what this machine is made of",
     "plan": "what fits on this machine or one you may buy, why, and how fast",
     "cost": "what owning costs, and whether it pays",
+    "power": "what this machine draws now",
     "doctor": "check this installation and say what to do",
     "bench": "measure this machine with this build",
     "dev": "tools for developers of Freehold",
@@ -50,7 +51,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"freehold {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        sub = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == command:
             module = importlib.import_module(
                 f"freehold.commands.{name.replace('import', 'import_')}"

@@ -6,6 +6,7 @@ import argparse
 import json
 from decimal import Decimal, InvalidOperation
 
+from freehold.commands.cost_summary import add_summary, run_summary
 from freehold.ledger.money import round_money
 from freehold.ledger.ownership import (
     Machine,
@@ -42,10 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resale", type=_share, default=Decimal(0), metavar="F", help="share of the price, 0 to 1"
     )
     own.add_argument("--json", action="store_true")
+    add_summary(actions)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the comparison."""
+    """Print what the action asks for."""
+    return run_summary(args) if args.action == "summary" else _compare(args)
+
+
+def _compare(args: argparse.Namespace) -> int:
     machine = Machine(
         hardware=args.hardware,
         host=args.host,

@@ -113,7 +113,7 @@ class CostDesk:
         start = datetime.datetime(year, number, 1, tzinfo=zone)
         return start.timestamp(), datetime.datetime(*after, 1, tzinfo=zone).timestamp()
 
-    async def summary(self, month: str, by: By) -> CostSummary:
+    async def summary(self, month: str = "", by: By = "person") -> CostSummary:
         """Return a month rolled up; an empty `month` means this one."""
         month = month or self.this_month()
         requests, idle = await self._lines(month)
