@@ -19,6 +19,7 @@ import qasync
 from PySide6.QtCore import QSocketNotifier, Qt
 from PySide6.QtTest import QTest
 
+from doubles.library_driver import LibraryDriver
 from doubles.scenes import busy_workstation
 from doubles.waiting import until
 from freehold.paths import user_paths
@@ -27,7 +28,7 @@ from freehold.ui.desktop import Desktop, Launch
 from freehold.ui.widgets.question import Question
 
 
-class Driver:
+class Driver(LibraryDriver):
     """Does what the test says, as a person would."""
 
     def __init__(self, desktop: Desktop, server: object) -> None:

@@ -92,7 +92,7 @@ def download_words(download: Download, now_s: float | None = None) -> str:
             return f"{done} of {total}"
     speed = f"{format_bytes(round(download.bytes_per_s))}/s"
     if download.eta_s is None or download.bytes_per_s <= 0:
-        return joined(f"{done} of {total}", "starting")
+        return joined(f"{done} of {total}", "waiting for the hub")
     at_s = (time.time() if now_s is None else now_s) + download.eta_s
     return joined(
         f"{done} of {total}",
