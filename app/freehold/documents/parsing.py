@@ -31,20 +31,28 @@ from freehold.errors import AppError
 from freehold.units import format_bytes
 
 CHUNK_BYTES: Final = 1 << 20
+LOOK_S: Final = 0.2
 _decode: Final[msgspec.json.Decoder[ParserMessage]] = msgspec.json.Decoder(ParserMessage)
 
 Tell = Callable[[int, int], None]
 
 
-def parse_file(path: Path, *, name: str | None = None, tell: Tell | None = None) -> ParsedDocument:
+def parse_file(
+    path: Path,
+    *,
+    name: str | None = None,
+    tell: Tell | None = None,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> ParsedDocument:
     """Return a file's text; blocks while another process reads it.
 
     name: what to call it, when `path` is a copy. tell: hears of pages read and their number.
+    is_wanted: asked now and then; False ends the parser.
     Raises: AppError naming the file; nothing a file holds raises anything else.
     """
     raw_name = name or path.name
     shown = shown_name(raw_name)
-    message = _run(path, shown, [], tell)
+    message = _run(path, shown, [], tell, is_wanted)
     if not isinstance(message, Parsed):
         raise refusals.damaged(shown, "its parser gave no text")
     document = message.document
@@ -60,13 +68,19 @@ def page_boxes(path: Path, page: int, *, name: str | None = None) -> PageBoxes:
     Raises: AppError.
     """
     shown = shown_name(name or path.name)
-    message = _run(path, shown, [str(page)], None)
+    message = _run(path, shown, [str(page)], None, lambda: True)
     if not isinstance(message, Boxed):
         raise refusals.damaged(shown, "its parser gave no boxes")
     return message.page
 
 
-def _run(path: Path, name: str, arguments: list[str], tell: Tell | None) -> ParserMessage:
+def _run(
+    path: Path,
+    name: str,
+    arguments: list[str],
+    tell: Tell | None,
+    is_wanted: Callable[[], bool],
+) -> ParserMessage:
     with contextlib.ExitStack() as stack:
         handle = _open(path, name)
         stack.callback(os.close, handle)
@@ -82,7 +96,7 @@ def _run(path: Path, name: str, arguments: list[str], tell: Tell | None) -> Pars
         )
         stack.callback(_end, process)
         assert process.stdout is not None
-        last = _follow(process.stdout.fileno(), name, tell)
+        last = _follow(process.stdout.fileno(), name, tell, is_wanted)
         process.wait(timeout=limits.PARSER_SILENCE_S)
     match last:
         case Refused(error):
@@ -122,15 +136,21 @@ def _open(path: Path, name: str) -> int:
     return handle
 
 
-def _follow(pipe: int, name: str, tell: Tell | None) -> ParserMessage | None:
+def _follow(
+    pipe: int, name: str, tell: Tell | None, is_wanted: Callable[[], bool]
+) -> ParserMessage | None:
     """Read lines until the pipe ends; return the last message, None when there was none."""
     pending: list[bytes] = []
     received = 0
     last: ParserMessage | None = None
     heard = time.monotonic()
     while True:
+        if not is_wanted():
+            raise AppError("cancelled", f"Reading “{name}” was ended.", "Add it again.")
         left_s = heard + limits.PARSER_SILENCE_S - time.monotonic()
-        if left_s <= 0 or not select.select([pipe], [], [], left_s)[0]:
+        if left_s > 0 and not select.select([pipe], [], [], min(left_s, LOOK_S))[0]:
+            continue
+        if left_s <= 0:
             raise refusals.damaged(
                 name, f"nothing came of reading it for {limits.PARSER_SILENCE_S:.0f} seconds"
             )

@@ -82,6 +82,12 @@ class ModelChoice:
         """Return the ref of the model that makes vectors."""
         return (await self._find(asked, "embedding")).ref
 
+    async def embedder(self) -> str | None:
+        """Return the embedding model for documents: the bundled one before others."""
+        ready = [e for e in await self._models.entries() if e.ready and e.kind == "embedding"]
+        ready.sort(key=lambda entry: (entry.origin != "bundled", entry.ref))
+        return ready[0].ref if ready else None
+
     async def _find(self, asked: str | None, kind: Kind) -> ModelEntry:
         default = self._default_ref() if kind == "chat" else ""
         entry = await self._models.resolve(asked or default or await self._only(kind))
