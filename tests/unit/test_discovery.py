@@ -171,3 +171,15 @@ def test_looking_does_not_take_the_lock(paths: Paths) -> None:
 )
 def test_versions_are_compared_by_number(version: str, than: str, older: bool) -> None:
     assert is_older(version, than) is older
+
+
+def test_what_a_dead_server_left_where_one_may_not_write_is_no_failure(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    paths.lock_file.touch()
+    paths.address_file.write_text('{"pid": 1, "host": "127.0.0.1", "port": 1}')
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert not is_locked(paths)

@@ -79,7 +79,9 @@ def is_locked(paths: Paths) -> bool:
     """
     with _lock(paths) as taken:
         if taken:
-            paths.address_file.unlink(missing_ok=True)
+            # In a folder one may not write it stays; that is named by who has to write there.
+            with contextlib.suppress(OSError):
+                paths.address_file.unlink()
         return not taken
 
 

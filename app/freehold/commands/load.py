@@ -69,9 +69,8 @@ async def _load(args: argparse.Namespace) -> int:
     client = connection.client
     try:
         ref = await find_ref(client, args.ref)
-        before = (await client.state()).seq
         await client.load_model(ref, to_request(args))
-        state = await wait_ready(client, ref, before, show=_show_json if args.json else _show_line)
+        state = await wait_ready(client, ref, show=_show_json if args.json else _show_line)
     finally:
         await client.close()
     if args.json:
@@ -84,19 +83,20 @@ async def _load(args: argparse.Namespace) -> int:
     return 0
 
 
-async def wait_ready(client: Client, ref: str, after: int, *, show: Show) -> EngineState:
-    """Follow a load to its end.
+async def wait_ready(client: Client, ref: str, *, show: Show) -> EngineState:
+    """Follow a load that has been asked for to its end.
 
-    after: the place in the event stream before the load was asked for.
     Raises: AppError with the cause when the load fails.
     """
-    known = {engine.ref: engine for engine in (await client.state()).engines}
+    now = await client.state()
+    known = {engine.ref: engine for engine in now.engines}
     if ref not in known or known[ref].phase != "loading":
         return _checked(known.get(ref), ref)
-    async for envelope in client.events(after):
+    # From here on: what came before may be the end of the engine this load takes the place of.
+    async for envelope in client.events(now.seq):
         event = envelope.event
         if isinstance(event, Resync):
-            return await wait_ready(client, ref, envelope.seq, show=show)
+            return await wait_ready(client, ref, show=show)
         if not isinstance(event, EngineChanged) or event.ref != ref:
             continue
         if event.engine is not None and event.engine.phase == "loading":
@@ -107,7 +107,7 @@ async def wait_ready(client: Client, ref: str, after: int, *, show: Show) -> Eng
 
 
 def _checked(state: EngineState | None, ref: str) -> EngineState:
-    if state is None:
+    if state is None or state.phase == "unloading":
         raise AppError("cancelled", f"{ref} was unloaded.", "Load it again.", retryable=True)
     if state.phase != "ready":
         raise AppError.from_dict(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,14 @@ _HINTS = {
 }
 
 
+# The template engine shows its source around the fault, over several lines.
+_TEMPLATE_SOURCE = re.compile(r"-{6,}\s+While executing .*?\bError: ", re.DOTALL)
+
+
 def native_error(kind: str, message: str) -> AppError:
     """Return the AppError for an error kind of the library and its words."""
     code = kind if kind in _HINTS else "internal"
-    words = message.strip()
+    words = " ".join(_TEMPLATE_SOURCE.sub(" ", message).split())
     if len(words) > 500:
         words = words[:500] + "…"
     lead = {
