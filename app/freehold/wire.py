@@ -98,6 +98,8 @@ class LoadRequest(Value, frozen=True, kw_only=True):
     """How to load a model; None keeps what was used last, or the default.
 
     repack: copy weights in RAM into the form the CPU is fastest with; False leaves them mapped.
+    reserve_bytes: kept free on each GPU, in the order of `devices`, or one size for all.
+    force: load although it does not fit; not remembered.
     """
 
     context_tokens: int | None = None
@@ -117,6 +119,8 @@ class LoadRequest(Value, frozen=True, kw_only=True):
     micro_batch_tokens: int | None = None
     memory: Literal["mmap", "mlock", "read"] | None = None
     repack: bool | None = None
+    reserve_bytes: tuple[int, ...] | None = None
+    force: bool | None = None
 
 
 # --- downloads -------------------------------------------------------------------------------

@@ -116,14 +116,6 @@ class Inventory(Value, frozen=True, kw_only=True):
     gpu_note: str
 
 
-class MeterInfo(Value, frozen=True, kw_only=True):
-    """A meter of this machine; error_share is its uncertainty, 0.05 for ± 5 %."""
-
-    source: str
-    level: str
-    error_share: float
-
-
 class Calibration(Value, frozen=True, kw_only=True):
     """What this machine was measured to do, by `freehold machine --calibrate`.
 
@@ -147,8 +139,6 @@ class MachineState(Value, frozen=True, kw_only=True):
     """Everything the Machine page shows that does not depend on a model."""
 
     inventory: Inventory
-    meters: tuple[MeterInfo, ...]
-    calibration: Calibration | None = None
     profiles: tuple[str, ...] = ()
 
 

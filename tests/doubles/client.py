@@ -23,6 +23,8 @@ import msgspec
 from doubles.client_library import FakeLibraryCalls, FakeShelf
 from doubles.conversation_tree import BUSY, Conversation, Conversations
 from doubles.costs import FakeCosts
+from doubles.documents import FakeDocuments
+from doubles.machine import FakeMachine
 from freehold.errors import AppError
 from freehold.wire import (
     API_VERSION,
@@ -117,6 +119,12 @@ class FakeClient(FakeLibraryCalls):
         self._tokens: dict[str, tuple[str, str]] = {}
         self.costs = FakeCosts(
             self._enter, self.push, lambda name, error: self._failures[name].append(error)
+        )
+        self.machine = FakeMachine(
+            self._enter, lambda name, error: self._failures[name].append(error)
+        )
+        self.documents = FakeDocuments(
+            self._enter, lambda name, error: self._failures[name].append(error)
         )
 
     # --- what a test arranges ------------------------------------------------------------

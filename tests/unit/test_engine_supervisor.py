@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from doubles.engine import Crash, FakeEngine, Pause, say
@@ -14,10 +15,11 @@ from freehold.engine.requests import ChatPrompt, GenerateRequest
 from freehold.errors import AppError
 from freehold.server import engines as engines_module
 from freehold.server.engines import EngineSupervisor
-from freehold.server.host_memory import HostMemory
+from freehold.server.load_guard import refuse
 from freehold.server.load_options import LoadMemory
 from freehold.server.worker_pids import WorkerPids
-from freehold.wire import AnyEvent, EngineChanged, LoadRequest
+from freehold.wire import AnyEvent, EngineChanged, LoadRequest, ModelEntry
+from freehold.wire_machine import DevicePlan, Parts, Plan
 
 pytestmark = pytest.mark.allow_logs("the engine of .* crashed")
 
@@ -34,6 +36,34 @@ class Clock:
         return self.now
 
 
+class ScriptedGuard:
+    """Plans by file size alone: what is free counts down from `free_bytes` with every engine."""
+
+    def __init__(self, models: FakeModels) -> None:
+        self.models = models
+        self.total_bytes = 10_000_000
+        self.taken_bytes = 0
+
+    async def look(self, entry: ModelEntry, request: LoadRequest, freed: Mapping[str, int]) -> Plan:
+        alive = sum(2_600_000 for engine in self.models.made if not engine.closed)
+        free = self.total_bytes - self.taken_bytes - alive + sum(freed.values())
+        fits = entry.bytes <= free
+        used = Parts(experts=entry.bytes)
+        device = DevicePlan(
+            name="RAM", kind="ram", total_bytes=self.total_bytes, free_bytes=free,
+            used_bytes=used.total, parts=used,
+        )  # fmt: skip
+        return Plan(
+            verdict="gpu+ram" if fits else "disk", devices=(device,), reasons=(),
+            decode_tokens_per_s=None, prefill_tokens_per_s=None, basis="estimated",
+            context_tokens=4096, parallel=4, kv_type="f16", needed_bytes=used.total,
+            load=msgspec.structs.replace(request, memory="read" if fits else "mmap"),
+        )  # fmt: skip
+
+    async def refusal(self, entry: ModelEntry, plan: Plan) -> AppError:
+        return refuse(entry, plan, plan.ways_out)
+
+
 class Stage:
     """A supervisor with everything around it played."""
 
@@ -41,7 +71,7 @@ class Stage:
         self.clock = Clock()
         self.events: list[AnyEvent] = []
         self.models = FakeModels()
-        self.memory = HostMemory(10_000_000, 10_000_000)
+        self.guard = ScriptedGuard(self.models)
         self.options = LoadMemory(folder / "options.json")
         library = FakeLibrary(
             [fake_entry("a"), fake_entry("b"), fake_entry("c"), fake_entry("big", bytes=10**9)]
@@ -52,7 +82,7 @@ class Stage:
             publish=self.events.append,
             memory=self.options,
             pids=WorkerPids(folder / "pids.json"),
-            host_memory=lambda: self.memory,
+            guard=self.guard,
             clock=self.clock,
         )
 
@@ -218,14 +248,16 @@ async def test_a_failed_load_names_its_cause_and_may_be_tried_again(stage: Stage
 
 
 async def test_idle_models_make_room_and_busy_ones_do_not(stage: Stage) -> None:
-    stage.memory = HostMemory(10_000_000, 1_000_000)
+    stage.guard.taken_bytes = 7_000_000
     await ask(stage, "a")
     first = stage.models.last
     await ask(stage, "b")
     assert first.closed
     async with stage.supervisor.lease("b"):
         busy = stage.models.last
-        await ask(stage, "a")
+        with pytest.raises(AppError) as caught:
+            await ask(stage, "a")
+        assert caught.value.code == "does_not_fit"
         assert not busy.closed
 
 
@@ -235,8 +267,23 @@ async def test_a_model_larger_than_the_machine_is_refused_with_numbers(stage: St
     assert caught.value.code == "does_not_fit"
     assert "1.00 GB" in caught.value.message
     assert stage.models.made == []
+    assert len(caught.value.detail["ways_out"]) == 3  # type: ignore[arg-type]
+    assert "memory = mmap" in caught.value.hint
     await stage.supervisor.load("big", LoadRequest(memory="mmap"))
     await stage.supervisor.wait_loaded("big")
+
+
+async def test_a_forced_load_is_not_refused_and_not_remembered_as_forced(stage: Stage) -> None:
+    await stage.supervisor.load("big", LoadRequest(force=True))
+    await stage.supervisor.wait_loaded("big")
+    assert stage.options.recall("big") == LoadRequest()
+
+
+async def test_nothing_is_unloaded_that_would_not_help(stage: Stage) -> None:
+    await ask(stage, "a")
+    with pytest.raises(AppError, match=r"1\.00 GB"):
+        await ask(stage, "big")
+    assert not stage.models.made[0].closed
 
 
 async def test_options_are_merged_kept_and_reloaded(stage: Stage, tmp_path: Path) -> None:
@@ -357,11 +404,13 @@ async def test_a_model_asked_for_while_another_makes_room_stays(stage: Stage) ->
     stage.clock.now += 1
     await ask(stage, "b")
     second = stage.models.last
-    stage.memory = HostMemory(10_000_000, -10_000_000)  # both would have to go
+    stage.guard.taken_bytes = 6_600_000  # both would have to go
     loading = asyncio.create_task(ask(stage, "c"))
     await until(lambda: stage.phases("a")[-1] == "unloading")
     async with stage.supervisor.lease("b"):
         ended.set()
-        assert await loading == "Done"
+        (outcome,) = await asyncio.gather(loading, return_exceptions=True)
+        assert isinstance(outcome, AppError)
+        assert outcome.code == "does_not_fit"
         assert not second.closed
     assert stage.models.made[0].closed

@@ -17,7 +17,9 @@ import httpx
 import msgspec
 
 from freehold.client.costs import HttpCosts
+from freehold.client.documents import HttpDocuments
 from freehold.client.http_library import LibraryCalls, path_part
+from freehold.client.machine import HttpMachine
 from freehold.client.sse import SseParser
 from freehold.errors import AppError
 from freehold.wire import (
@@ -68,6 +70,8 @@ class HttpClient(LibraryCalls):
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
         )
         self.costs = HttpCosts(self._call, self._value)
+        self.documents = HttpDocuments(self._call, self._value)
+        self.machine = HttpMachine(self._call, self._value)
 
     @property
     def base_url(self) -> str:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
 from freehold.client.costs import CostsClient
+from freehold.client.documents import DocumentsClient
+from freehold.client.machine import MachineClient
 from freehold.wire import (
     Chat,
     ChatSummary,
@@ -46,6 +48,16 @@ class Client(Protocol):
     @property
     def costs(self) -> CostsClient:
         """Return the part about power and money."""
+        ...
+
+    @property
+    def documents(self) -> DocumentsClient:
+        """Return the part about documents."""
+        ...
+
+    @property
+    def machine(self) -> MachineClient:
+        """Return the part about the machine and what fits it."""
         ...
 
     async def hello(self) -> Hello:

@@ -56,6 +56,12 @@ class EngineSlot:
     def ref(self) -> str:
         return self.entry.ref
 
+    def held_bytes(self) -> dict[str, int]:
+        """Return what its engine holds by device, as llama.cpp reported it when it was loaded."""
+        if self.info is None or not self.info.buffers:
+            return {"CPU": self.entry.bytes}
+        return {name: sum(kinds.values()) for name, kinds in self.info.buffers.items()}
+
     def fail(self, error: AppError, now: float) -> None:
         """Mark the engine lost; a crash lengthens the pause before the next load."""
         self.phase, self.error, self.stats = "failed", error, None

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -18,10 +19,11 @@ from freehold.engine.interface import Engine
 from freehold.engine.requests import ModelInfo
 from freehold.errors import AppError
 from freehold.server.engine_slot import CRASH_CODES, EngineSlot
-from freehold.server.host_memory import HostMemory, check_fits, read_host_memory
+from freehold.server.load_guard import Guard, is_better, is_loadable, planned_load
 from freehold.server.load_options import LoadMemory, check_load_request, merge, to_options
 from freehold.server.worker_pids import WorkerPids
 from freehold.wire import AnyEvent, EngineChanged, EngineState, LoadRequest, ModelEntry
+from freehold.wire_machine import Plan
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class EngineSupervisor:
         memory: LoadMemory,
         pids: WorkerPids,
         idle_minutes: Callable[[], int] = lambda: 30,
-        host_memory: Callable[[], HostMemory] = read_host_memory,
+        guard: Guard | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve
@@ -61,7 +63,7 @@ class EngineSupervisor:
         self._memory = memory
         self._pids = pids
         self._idle_minutes = idle_minutes
-        self._host_memory = host_memory
+        self._guard = guard
         self._clock = clock
         self._slots: dict[str, EngineSlot] = {}
         self._load_turn = asyncio.Lock()
@@ -236,9 +238,9 @@ class EngineSupervisor:
         engine: Engine | None = None
         try:
             async with slot.turn, self._load_turn:
-                await self._make_room(slot)
+                load = await self._make_room(slot)
                 engine = slot.engine = self._make_engine(slot.ref)
-                options = to_options(slot.entry, slot.request)
+                options = to_options(slot.entry, load)
                 slot.info = await engine.load(options, lambda part: self._progress(slot, part))
             self._memory.keep(slot.ref, slot.request)
             slot.phase, slot.fraction, slot.stats = "ready", 1.0, None
@@ -273,23 +275,51 @@ class EngineSupervisor:
             slot.recorded_pid = slot.engine.pid
             self._pids.add(slot.recorded_pid)
 
-    async def _make_room(self, slot: EngineSlot) -> None:
-        """Unload idle models, least recently used first, until `slot` fits beside the rest."""
-        memory = await asyncio.to_thread(self._host_memory)
-        check_fits(slot.entry, slot.request, memory)
-        idle = sorted(
-            (s for s in self._slots.values() if s.phase == "ready" and not s.leases and s != slot),
-            key=lambda s: s.last_used,
-        )
-        missing = slot.entry.bytes - memory.available_bytes
+    async def _make_room(self, slot: EngineSlot) -> LoadRequest:
+        """Unload idle models, least recently used first, as far as that makes `slot` fit better.
+
+        Returns how to load it: as planned, where there is a plan.
+        Raises: AppError `does_not_fit` with the sum and three ways out, unless it is forced.
+        """
+        if self._guard is None:
+            return slot.request
+        plan = await self._guard.look(slot.entry, slot.request, {})
+        if plan is None:
+            return slot.request
+        idle = sorted(self._idle_beside(slot), key=lambda s: s.last_used)
+        freed: Counter[str] = Counter()
         for other in idle:
-            if missing <= 0:
-                return
+            freed.update(other.held_bytes())
+        if idle and plan.verdict != "gpu":
+            best = await self._guard.look(slot.entry, slot.request, freed)
+            if best is not None and is_better(best, plan):
+                plan = await self._evict(slot, idle, plan, best)
+        if not is_loadable(plan, slot.request):
+            raise await self._guard.refusal(slot.entry, plan)
+        return planned_load(plan, slot.request)
+
+    async def _evict(
+        self, slot: EngineSlot, idle: list[EngineSlot], plan: Plan, best: Plan
+    ) -> Plan:
+        """Unload until the plan is as good as without any of them; return that plan."""
+        assert self._guard is not None
+        for other in idle:
             if other.phase != "ready" or other.leases:
                 continue  # it was asked for while another one ended
             log.info("unloading %s to make room for %s", other.ref, slot.ref)
-            missing -= other.entry.bytes
             await self._end(other)
+            found = await self._guard.look(slot.entry, slot.request, {})
+            plan = found or plan
+            if not is_better(best, plan):
+                break
+        return plan
+
+    def _idle_beside(self, slot: EngineSlot) -> list[EngineSlot]:
+        return [
+            other
+            for other in self._slots.values()
+            if other.phase == "ready" and not other.leases and other != slot
+        ]
 
     # --- ending
 

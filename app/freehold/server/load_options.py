@@ -52,6 +52,8 @@ def check_load_request(request: LoadRequest) -> None:
         raise _refused("tensor_split", "needs at most 256 shares, none of them negative")
     if request.devices is not None and len(request.devices) > 256:
         raise _refused("devices", "names more than 256 devices")
+    if any(not 0 <= size <= 1 << 50 for size in request.reserve_bytes or ()):
+        raise _refused("reserve_bytes", "must hold sizes that are not negative")
     overrides = request.overrides or ()
     if len(overrides) > MAX_OVERRIDES or any(len(p) > 500 or len(b) > 100 for p, b in overrides):
         raise _refused("overrides", f"has more than {MAX_OVERRIDES} entries or an overlong one")
@@ -126,6 +128,7 @@ class LoadMemory:
 
     def keep(self, ref: str, request: LoadRequest) -> None:
         """Remember `request` for `ref`; a file that cannot be written is only logged."""
+        request = msgspec.structs.replace(request, force=None)
         if self._known.get(ref, LoadRequest()) == request:
             return
         self._known[ref] = request

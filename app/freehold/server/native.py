@@ -15,7 +15,14 @@ from starlette.responses import Response, StreamingResponse
 
 from freehold import __version__
 from freehold.errors import AppError
-from freehold.server import native_chats, native_costs, native_library, native_models
+from freehold.server import (
+    native_chats,
+    native_costs,
+    native_documents,
+    native_library,
+    native_machine,
+    native_models,
+)
 from freehold.server.bus import HEARTBEAT_S, Bus
 from freehold.server.native_json import PREFIX, answer, done, query_number, read, require_local
 from freehold.server.wiring import House
@@ -80,6 +87,8 @@ def router(house: House) -> APIRouter:
     routes.include_router(native_library.router(house))
     routes.include_router(native_chats.router(house))
     routes.include_router(native_costs.router(house))
+    routes.include_router(native_machine.router(house))
+    routes.include_router(native_documents.router(house))
     return routes
 
 

@@ -16,6 +16,9 @@ from freehold.chats import schema as chats_schema
 from freehold.chats.conversations import Conversations
 from freehold.chats.turns import Turns
 from freehold.devices.nvml import Nvml
+from freehold.documents import schema as documents_schema
+from freehold.documents.asking import Answering
+from freehold.documents.desk import DocumentDesk
 from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
 from freehold.ledger import schema as ledger_schema
@@ -40,7 +43,9 @@ from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.fit_here import FitHere
+from freehold.server.load_guard import PlanGuard
 from freehold.server.load_options import LoadMemory
+from freehold.server.machine_desk import MachineDesk
 from freehold.server.metered_engine import MeteredEngine, SteppingEngine
 from freehold.server.metering import Metering
 from freehold.server.model_choice import ModelChoice, Models
@@ -57,6 +62,7 @@ SCHEMAS = (
     library_schema.SCHEMA,
     ledger_schema.SCHEMA,
     downloads_schema.SCHEMA,
+    documents_schema.SCHEMA,
 )
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104
 UPKEEP_INTERVAL_S = 3600.0
@@ -106,6 +112,7 @@ class House:
     downloads: Downloads
     finder: Finder
     engines: EngineSupervisor
+    machine: MachineDesk
     models: ModelChoice
     conversations: Conversations
     turns: Turns
@@ -113,6 +120,7 @@ class House:
     metering: Metering
     costs: CostDesk
     power: PowerDesk
+    documents: DocumentDesk
     counters: Counters = field(default_factory=Counters)
     instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: float = field(default_factory=time.time)
@@ -151,8 +159,10 @@ class House:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
         await self.turns.close()
+        await self.documents.close()
         await self.downloads.close()
         await self.engines.close()
+        self.machine.close()
         await self.metering.close()
         self.power.close()
         self.bus.close()
@@ -201,6 +211,7 @@ def build_house(
     metering = Metering(ledger, (), tariff.price_at)
     power = PowerDesk(metering, costs, sources)
     metering.choose(power.with_plug())
+    machine = MachineDesk(paths, models.resolve)
     engines = EngineSupervisor(
         resolve=models.resolve,
         make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering),
@@ -208,6 +219,7 @@ def build_house(
         memory=LoadMemory(paths.config / "load_options.json"),
         pids=WorkerPids(paths.state / "workers.json"),
         idle_minutes=lambda: settings.current.idle_unload_minutes,
+        guard=PlanGuard(machine.places, models.entries),
     )
     choice = ModelChoice(models, engines, lambda: settings.current.default_model_ref)
     return House(
@@ -220,6 +232,7 @@ def build_house(
         downloads=downloads,
         finder=finder,
         engines=engines,
+        machine=machine,
         models=choice,
         conversations=Conversations(database, bus.publish),
         turns=Turns(database, engines, bus.publish, choose_model=choice.default),
@@ -227,6 +240,9 @@ def build_house(
         metering=metering,
         costs=costs,
         power=power,
+        documents=DocumentDesk(
+            database, Answering(database, engines, choice.embedder), choice.chat
+        ),
     )
 
 
