@@ -3,8 +3,8 @@
 The same engine process answers the same questions with and without metering, by turns (A B B A),
 so that whatever else the machine does meets both alike. Metered runs read this machine's real
 meters, share their energy out and write the ledger. The step log in the engine process is always
-on, so it is measured by itself, as a part of the time of a step. Processor time of both processes
-is told too: it is steadier than the clock on a machine that does other things.
+on, so it is measured by itself, as a part of the time of a step. The server's processor time is
+told too: it is steadier than the clock on a machine that does other things.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
-import psutil
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "app")]
 
@@ -47,7 +46,7 @@ from freehold.server.tariff_in_force import NO_TARIFF  # noqa: E402
 from freehold.storage.connection import Database  # noqa: E402
 
 STREAMS = 8
-TOKENS = 48
+TOKENS = 256
 SAMPLING = SamplingParams(temperature=0, ignore_eos=True)
 
 
@@ -85,12 +84,6 @@ def step_log_s() -> float:
     return (time.perf_counter() - began) / 5000
 
 
-def cpu_s(worker: psutil.Process) -> float:
-    """Return the processor time of this process and the engine's so far."""
-    times = worker.cpu_times()
-    return time.process_time() + times.user + times.system
-
-
 def sampling_share() -> float:
     """Return the share of one core that reading the meters once a second takes."""
     nvml, _ = Nvml.open()
@@ -111,22 +104,22 @@ async def measure(pairs: int, folder: Path) -> int:
     plain = ProcessEngine()
     metered = MeteredEngine(plain, "small", metering)
     take_steps = plain.on_steps
-    await metered.load(LoadOptions(path=str(small_model()), parallel=STREAMS, context_tokens=8192))
+    await metered.load(
+        LoadOptions(path=str(small_model()), parallel=STREAMS, context_tokens=8192, threads=1)
+    )
     metering.start()
     speeds: dict[bool, list[float]] = {True: [], False: []}
     worked_s: dict[bool, float] = {True: 0.0, False: 0.0}
-    assert plain.pid is not None
-    worker = psutil.Process(plain.pid)
     try:
         await tokens_per_s(plain, -1)
         for pair in range(pairs):
             for is_metered in ((False, True), (True, False))[pair % 2]:
                 plain.on_steps = take_steps if is_metered else None
                 engine: Engine = metered if is_metered else plain
-                before_s = cpu_s(worker)
+                before_s = time.process_time()
                 run = len(speeds[True]) * 2 + is_metered
                 speeds[is_metered].append(await tokens_per_s(engine, run))
-                worked_s[is_metered] += cpu_s(worker) - before_s
+                worked_s[is_metered] += time.process_time() - before_s
     finally:
         await metered.close()
         await metering.close()
@@ -139,7 +132,12 @@ async def measure(pairs: int, folder: Path) -> int:
     print(f"{pairs} pairs, {STREAMS} streams of {TOKENS} tokens; load {os.getloadavg()[0]:.1f}")
     print(f"tokens/s: {off:.1f} without metering, {on:.1f} with (medians)")
     print(f"ratio with / without: {ratio:.4f} (quartiles {low:.4f} to {high:.4f})")
-    print(f"tokens per processor second, with / without: {worked_s[False] / worked_s[True]:.4f}")
+    tokens = pairs * STREAMS * TOKENS
+    without, with_it = (worked_s[kind] / tokens * 1e6 for kind in (False, True))
+    print(
+        f"server's processor time per token: {without:.0f} us without, {with_it:.0f} us with: "
+        f"{(with_it - without) / 1e6 * off:+.2%} of one core at this speed"
+    )
     step_s = STREAMS / off
     print(f"step log: {step_log_s() * 1e6:.1f} us, {step_log_s() / step_s:.3%} of a step's time")
     print(f"reading the meters: {sampling_share() * 100:.2f} % of one core")

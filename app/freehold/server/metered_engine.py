@@ -60,20 +60,24 @@ class MeteredEngine:
     async def generate(self, request: GenerateRequest) -> AsyncIterator[GenerateEvent]:
         """Yield the engine's events; `Done` carries the energy the request used."""
         began = time.monotonic()
-        usage = Usage()
+        usage, written = Usage(), 0
         self._metering.request_began()
         try:
             async with aclosing(self._engine.generate(request)) as events:  # type: ignore[type-var]
                 async for event in events:
-                    if isinstance(event, Done):
+                    if isinstance(event, Delta):  # nearly all of them
+                        written += event.tokens
+                    elif isinstance(event, Done):
                         energy = await self._metering.used(request.id, time.monotonic() - began)
                         usage = msgspec.structs.replace(event.usage, energy=energy)
-                        yield msgspec.structs.replace(event, usage=usage)
-                        continue
-                    usage = count_so_far(usage, event)
+                        event = msgspec.structs.replace(event, usage=usage)
+                    else:
+                        usage = count_so_far(usage, event)
                     yield event
         finally:
-            # A request that was given up keeps what it used.
+            if not usage.completion_tokens:
+                # A request that was given up keeps what it used.
+                usage = msgspec.structs.replace(usage, completion_tokens=written)
             self._write_down(request, usage, time.monotonic() - began)
 
     def _write_down(self, request: GenerateRequest, usage: Usage, duration_s: float) -> None:
@@ -129,8 +133,4 @@ def count_so_far(usage: Usage, event: GenerateEvent) -> Usage:
         return event.usage
     if isinstance(event, PrefillProgress):
         return msgspec.structs.replace(usage, prompt_tokens=event.done)
-    if isinstance(event, Delta):
-        return msgspec.structs.replace(
-            usage, completion_tokens=usage.completion_tokens + event.tokens
-        )
     return usage
