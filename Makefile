@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: run test prepare prepare-test lint format unit requirements install uninstall clean \
-	screenshots bench bench-engine bench-metering help
+	screenshots bench bench-engine bench-download bench-metering help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
 	@exec $(VENV)/freehold $(ARGS)
@@ -60,6 +60,9 @@ bench-engine: prepare ## Measure the engine alone: bare loop, worker process, HT
 
 bench-metering: prepare-test ## Measure what metering costs: paired runs with and without it
 	@$(VENV)/python tests/bench/metering.py $(ARGS)
+
+bench-download: prepare-test ## Measure the downloader beside curl and hf, over loopback
+	@$(VENV)/python tests/bench/download.py $(ARGS)
 
 clean: ## Remove .venv and build leftovers; the native build's cache stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,6 +22,7 @@ import truststore
 from freehold.errors import AppError
 from freehold.gguf.faults import quoted
 from freehold.library.download.retry import retry_after_s
+from freehold.library.download.wide_reads import widen
 from freehold.library.hub_errors import refused_access
 from freehold.library.variants import RepoFile
 
@@ -60,13 +61,14 @@ class Repository:
 
 def make_client(connections: int, stall_s: float) -> httpx.Client:
     """Return a client with the system's certificates and proxies; it follows nothing by itself."""
-    return httpx.Client(
+    client = httpx.Client(
         verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         follow_redirects=False,
         timeout=httpx.Timeout(stall_s, connect=min(CONNECT_S, stall_s), pool=None),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=connections),
         headers={"User-Agent": "freehold", "Accept-Encoding": "identity"},
     )
+    return widen(client)
 
 
 class Origin:
