@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "show": "show a repository of the hub, its variants and whether they fit",
     "pull": "download a model",
     "verify": "compare a model's files with their checksums",
+    "docs": "ask files, and get answers with proof",
     "models": "list the models on this machine",
     "import": "add a GGUF file to the library, in place",
     "rm": "remove a model from the library",
@@ -51,7 +52,9 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"freehold {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        sub = commands.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         if name == command:
             module = importlib.import_module(
                 f"freehold.commands.{name.replace('import', 'import_')}"
