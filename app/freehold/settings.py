@@ -9,10 +9,12 @@ import logging
 import threading
 import time
 import tomllib
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import msgspec
 import tomli_w
+from babel.numbers import is_currency
 
 from freehold.errors import AppError
 from freehold.secrets import write_private
@@ -20,6 +22,7 @@ from freehold.wire import Settings
 
 log = logging.getLogger(__name__)
 
+MAX_PRICE_PER_KWH = 1000
 MAX_IDLE_MINUTES = 7 * 24 * 60
 MAX_DOWNLOAD_MB_PER_S = 100_000
 
@@ -94,8 +97,30 @@ def check_settings(settings: Settings) -> None:
         raise _out_of_bounds("port", 1, 65535)
     if not 0 <= settings.download_limit_mb_per_s <= MAX_DOWNLOAD_MB_PER_S:
         raise _out_of_bounds("download_limit_mb_per_s", 0, MAX_DOWNLOAD_MB_PER_S)
+    _check_price(settings.price_per_kwh, settings.currency)
     if len(settings.default_system_prompt) > 100_000:
         raise _out_of_bounds("default_system_prompt (characters)", 0, 100_000)
+
+
+def _check_price(price: str, currency: str) -> None:
+    try:
+        amount = Decimal(price or "0")
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or not 0 <= amount <= MAX_PRICE_PER_KWH:
+        raise AppError(
+            "invalid_request",
+            f"A kilowatt-hour for {price!r} cannot be.",
+            "Enter its price as your bill says it, like 0.32.",
+            detail={"param": "price_per_kwh"},
+        )
+    if not is_currency(currency):
+        raise AppError(
+            "invalid_request",
+            f"The currency {currency!r} is not known.",
+            "Use a code of three letters, like EUR.",
+            detail={"param": "currency"},
+        )
 
 
 def _out_of_bounds(name: str, low: int, high: int) -> AppError:

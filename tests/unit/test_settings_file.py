@@ -55,7 +55,18 @@ def test_settings_of_a_newer_version_are_understood(tmp_path: Path) -> None:
     assert SettingsFile(file).current.port == 3000
 
 
-@pytest.mark.parametrize("changes", [{"port": 0}, {"port": 65536}, {"idle_unload_minutes": -1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"port": 0},
+        {"port": 65536},
+        {"idle_unload_minutes": -1},
+        {"price_per_kwh": "-0.3"},
+        {"price_per_kwh": "NaN"},
+        {"price_per_kwh": "cheap"},
+        {"currency": "QQQ"},
+    ],
+)
 def test_values_out_of_bounds_are_not_stored(tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = SettingsFile(tmp_path / "settings.toml")
     with pytest.raises(AppError) as caught:
