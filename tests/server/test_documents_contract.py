@@ -171,6 +171,7 @@ async def test_a_long_document_is_searched(world: World, tmp_path: Path) -> None
     assert answer.citations[0].quote == "yearly rent is 4,250 euros"
 
 
+@pytest.mark.allow_logs("the engine of tiny crashed")
 async def test_an_engine_that_dies_is_one_failed_question(world: World, tmp_path: Path) -> None:
     assert world.models is not None
     world.models.make = lambda: FakeEngine(lambda _request: ["half", Crash()])
