@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,9 @@ from doubles.downloads import CHUNK, REPO, contents, make_transfer, publish, som
 from doubles.hub import Hub, HubRepo, running_hub
 from doubles.hub_faults import MIXED, Kind
 from freehold.errors import AppError
+from freehold.library.download import shelf
 from freehold.library.download.fetching import StoppedError
+from freehold.library.download.journal import peek
 from freehold.library.download.places import Place
 from freehold.library.download.transfer import Transfer
 from freehold.library.variants import RepoFile
@@ -156,8 +161,6 @@ def stop_before_end(hub: Hub, transfer: Transfer, file: RepoFile) -> None:
 
 
 def flip_bit(place: Place, dice: random.Random) -> None:
-    from freehold.library.download.journal import peek
-
     known, subject = peek(place.journal)
     assert subject is not None
     whole = [i for i, what in known.items() if what.bytes == subject.chunk_bytes]
@@ -191,11 +194,9 @@ def run_in_thread(transfer: Transfer) -> Runner:
     return runner
 
 
-def wait(condition: object, limit_s: float = 15.0) -> None:
-    import time
-
+def wait(condition: Callable[[], object], limit_s: float = 15.0) -> None:
     deadline = time.monotonic() + limit_s
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, "never became true"
         threading.Event().wait(0.002)
 
@@ -207,7 +208,6 @@ def test_a_stopped_download_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> No
     first = make_transfer(hub, tmp_path, files, stall_s=30)
     runner = run_in_thread(first)
     wait(lambda: len(hub.faults.happened) == 3)
-    wait(lambda: first.snapshot().done_bytes >= 3 * (CHUNK // 2) or True)
     first.stop()
     assert isinstance(runner.join_result(), StoppedError)
     (place,) = first.places
@@ -284,11 +284,8 @@ def test_a_file_that_is_damaged_on_the_hub_itself_never_gets_its_name(
     hub: Hub, tmp_path: Path
 ) -> None:
     (file,) = publish(hub, {"m.gguf": some_bytes(2 * CHUNK)})
-    hub.faults.add("etag", host="", path="none")  # nothing: the listing alone is wrong
     wrong = RepoFile(file.path, file.bytes, "0" * 64)
     repo = hub.repos[REPO]
-    from dataclasses import replace
-
     repo.stored["m.gguf"] = replace(repo.stored["m.gguf"], sha256="0" * 64)
     transfer = make_transfer(hub, tmp_path, (wrong,))
     with pytest.raises(AppError) as error:
@@ -314,10 +311,6 @@ def test_two_downloads_of_one_file_have_one_winner(hub: Hub, tmp_path: Path) -> 
 def test_a_full_disk_keeps_what_came(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
-    from freehold.library.download import shelf
-
     data = some_bytes(SIZE)
     files = publish(hub, {"m.gguf": data})
     real = shelf.write_at
@@ -345,8 +338,6 @@ def test_a_full_disk_keeps_what_came(
 
 
 def test_a_bandwidth_limit_holds(hub: Hub, tmp_path: Path) -> None:
-    import time
-
     files = publish(hub, {"m.gguf": some_bytes(4 * CHUNK)})
     transfer = make_transfer(hub, tmp_path, files)
     transfer.control.throttle.bytes_per_s = 8 * CHUNK

@@ -14,8 +14,8 @@ from freehold.units import format_bytes
 from freehold.wire_library import Fit
 
 # Beside the weights: a modest context, buffers of the backend.
-SHARE: Final = 0.05
-CONSTANT_BYTES: Final = 1_000_000_000
+SHARE: Final = 0.02
+CONSTANT_BYTES: Final = 2_000_000_000
 # With so much of a model in memory the rest can be read while it runs.
 LEAST_IN_MEMORY: Final = 0.15
 
