@@ -210,7 +210,7 @@ class PowerChart(Chart):
         end = curve.points[-1].at if curve.points else time.time()
         self.setXRange(end - curve.span_s, end, padding=0)
         highest = max((sum(w or 0.0 for w in p.watts) for p in curve.points), default=0.0)
-        self.setYRange(0, max(highest * 1.3, 10.0), padding=0)
+        self.setYRange(0, max(highest * 1.3, 10.8), padding=0)
 
     def _draw_run(self, run: Sequence[PowerPoint], parts: int) -> None:
         """Draw stacked areas over points that are all known, the topmost first."""
@@ -271,7 +271,7 @@ class TokensChart(Chart):
         self._line.setData(times, rates)
         end = times[-1] if times else time.time()
         self.setXRange(end - curve.span_s, end, padding=0)
-        self.setYRange(0, max(max(rates, default=0.0) * 1.2, 1.0), padding=0)
+        self.setYRange(0, max(max(rates, default=0.0) * 1.2, 1.08), padding=0)
 
 
 def known_runs(curve: PowerCurve) -> list[list[PowerPoint]]:

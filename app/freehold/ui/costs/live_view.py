@@ -110,6 +110,10 @@ class LiveView(QWidget):
         if curve is not None and self.power is not None and self.tokens is not None:
             self.power.show_curve(curve)  # type: ignore[attr-defined]
             self.tokens.show_curve(curve)  # type: ignore[attr-defined]
+            if not curve.points:
+                self.pointed.setText("Nothing has been read yet; a point is added every second.")
+            elif self.pointed.text().startswith("Nothing"):
+                self.pointed.setText(" ")
 
     def _show_advice(self) -> None:
         advice = self._state.advice

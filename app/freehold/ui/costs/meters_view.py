@@ -36,6 +36,7 @@ class MetersView(QWidget):
             "No meter is read. Figures in energy and money stay empty.", "muted", wrap=True
         )
         self.kind = ChoiceBox(theme, "Kind of plug", lambda _value: None)
+        self.kind.setMinimumWidth(140)
         self.kind.offer(KINDS)
         self.host = QLineEdit()
         self.host.setAccessibleName("Address of the plug")

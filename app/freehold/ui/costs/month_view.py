@@ -55,6 +55,7 @@ class MonthView(QWidget):
         self.empty = text_label("", "muted", wrap=True)
         self.level = text_label("", "chip")
         self.standby = ChoiceBox(theme, "Standby is", self._share_standby)
+        self.standby.setMinimumWidth(150)
         self.standby.offer(SHARINGS)
         self.csv = push_button(theme, "Save as CSV…", lambda: self._export("csv"), icon="download")
         self.pdf = push_button(theme, "Save as PDF…", lambda: self._export("pdf"), icon="file")
@@ -79,7 +80,8 @@ class MonthView(QWidget):
         foot = QHBoxLayout()
         foot.addWidget(self.level, 0, Qt.AlignmentFlag.AlignVCenter)
         foot.addStretch(1)
-        foot.addWidget(text_label("Standby is", "small"))
+        self.standby_name = text_label("Standby is", "small")
+        foot.addWidget(self.standby_name)
         foot.addWidget(self.standby)
         card.body.addLayout(foot)
         column.addWidget(card)
@@ -99,7 +101,8 @@ class MonthView(QWidget):
         has_rows = bool(found.rows)
         self.table.setVisible(has_rows)
         self.empty.setVisible(not has_rows)
-        self.level.setVisible(has_rows)
+        for part in (self.level, self.standby_name, self.standby):
+            part.setVisible(has_rows)
         for button in (self.csv, self.pdf):
             button.setEnabled(has_rows)
         self.empty.setText(

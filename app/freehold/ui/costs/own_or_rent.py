@@ -56,8 +56,10 @@ class OwnOrRentView(QWidget):
         self.tornado: QWidget | None = None
         self.rows = _rows()
         self.scenario = ChoiceBox(theme, "Begin with", self._take_scenario)
-        self.scenario.setFixedWidth(420)
+        self.scenario.setMinimumWidth(160)
+        self.scenario.setMaximumWidth(420)
         self.api = ChoiceBox(theme, "The same model over an API", lambda _value: self._ask())
+        self.api.setMinimumWidth(120)
         self.verdict = VerdictCard(theme)
         self.figures = KeyValue()
         self._lay_out()
@@ -76,8 +78,7 @@ class OwnOrRentView(QWidget):
         pick = QHBoxLayout()
         pick.addWidget(text_label("Begin with", "strong"))
         pick.addSpacing(SIZES["space"])
-        pick.addWidget(self.scenario)
-        pick.addStretch(1)
+        pick.addWidget(self.scenario, 1)
         self.edit_prices = push_button(
             self._theme, "Edit prices…", self._edit_prices, kind="quiet", icon="edit"
         )
@@ -98,7 +99,7 @@ class OwnOrRentView(QWidget):
     def _form(self) -> Card:
         card = Card()
         grid = QGridLayout()
-        grid.setHorizontalSpacing(SIZES["space-4"])
+        grid.setHorizontalSpacing(SIZES["space-3"])
         grid.setVerticalSpacing(SIZES["space"])
         for number, row in enumerate(self.rows.values()):
             grid.addWidget(row, number // 2, number % 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from freehold.ui.settings.fields import ChoiceBox
 from freehold.ui.theme import SIZES, Theme
@@ -47,24 +47,30 @@ class PeriodRow(QWidget):
         if tuple(sorted(period.months)) not in self._seasons.values():
             self._seasons[f"months {', '.join(map(str, period.months))}"] = period.months
         self.days = ChoiceBox(theme, "Days", lambda _value: None)
-        self.days.setFixedWidth(150)
+        self.days.setFixedWidth(200)
         self.days.offer([(name, name) for name in DAYS])
         self.days.show_value(_key(DAYS, period.days))
         self.season = ChoiceBox(theme, "Season", lambda _value: None)
-        self.season.setFixedWidth(150)
+        self.season.setFixedWidth(200)
         self.season.offer([(name, name) for name in self._seasons])
         self.season.show_value(_key(self._seasons, period.months))
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(SIZES["space"])
-        row.addWidget(self.name, 1)
-        row.addWidget(self.start)
-        row.addWidget(text_label("to", "small"))
-        row.addWidget(self.end)
-        row.addWidget(self.days)
-        row.addWidget(self.season)
-        row.addWidget(self.price)
-        row.addWidget(icon_button(theme, "trash", "Remove this time", self.removed.emit))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, SIZES["space-half"])
+        column.setSpacing(SIZES["space-half"])
+        upper, lower = QHBoxLayout(), QHBoxLayout()
+        for line in (upper, lower):
+            line.setSpacing(SIZES["space"])
+            column.addLayout(line)
+        upper.addWidget(self.name, 1)
+        upper.addWidget(self.start)
+        upper.addWidget(text_label("to", "small"))
+        upper.addWidget(self.end)
+        upper.addWidget(text_label("costs", "small"))
+        upper.addWidget(self.price)
+        upper.addWidget(icon_button(theme, "trash", "Remove this time", self.removed.emit))
+        lower.addWidget(self.days)
+        lower.addWidget(self.season)
+        lower.addStretch(1)
 
     @property
     def period(self) -> TariffPeriod:
