@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from freehold.documents import index
 from freehold.documents.budget import Budget, decide
 from freehold.documents.citations import Checked, check
-from freehold.documents.embedding import embed_documents, embed_question
+from freehold.documents.embedding import embed_documents, embed_texts, identity
 from freehold.documents.index import StoredDocument, StoredPassage
 from freehold.documents.prompt import build_messages
 from freehold.documents.retrieval import choose, search
@@ -22,24 +23,49 @@ from freehold.errors import AppError
 from freehold.storage.connection import Database
 from freehold.wire_documents import DocumentAnswer, DocumentCitation
 
+log = logging.getLogger(__name__)
+
 # Counting more text than could ever fit would only take time.
 COUNTED_SHARE: Final = 3
-# So many passages are embedded while somebody waits; more are searched by words this time.
-EMBEDDED_AT_ONCE: Final = 800
+# What takes longer to embed is embedded in the background, for the next question.
+EMBEDDING_S: Final = 20.0
 
 Phase = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Answering:
-    """Where answers come from.
+    """Where answers come from."""
 
-    choose_embedder: the ref of the embedding model, None when there is none.
-    """
+    def __init__(
+        self,
+        database: Database,
+        engines: EngineSource,
+        choose_embedder: Callable[[], Awaitable[str | None]],
+    ) -> None:
+        """Keep where things are; `choose_embedder` gives None when there is no embedding model."""
+        self.database = database
+        self.engines = engines
+        self.choose_embedder = choose_embedder
+        self._embedding: asyncio.Task[None] | None = None
 
-    database: Database
-    engines: EngineSource
-    choose_embedder: Callable[[], Awaitable[str | None]]
+    async def close(self) -> None:
+        """End what is embedded in the background."""
+        if self._embedding is not None:
+            self._embedding.cancel()
+            await asyncio.gather(self._embedding, return_exceptions=True)
+
+    def _embed_later(self, ref: str, ids: list[str]) -> None:
+        """Go on embedding in the background, one set of documents at a time."""
+        if self._embedding is None or self._embedding.done():
+            work = self._embed(ref, ids)
+            self._embedding = asyncio.create_task(work, name="documents-embedding")
+
+    async def _embed(self, ref: str, ids: list[str]) -> None:
+        try:
+            async with self.engines.lease(ref) as lease:
+                await embed_documents(self.database, lease, ids, lambda _done, _total: None)
+        except AppError as error:
+            log.warning("documents could not be embedded: %s", error.message)
 
     async def answer(
         self, document_ids: Sequence[str], question: str, model: str, tell: Phase
@@ -107,14 +133,21 @@ class Answering:
         ref = await self.choose_embedder()
         if ref is None:
             notes.append("No embedding model is here; the search went by words alone.")
-        elif sum(document.passages for document in documents) > EMBEDDED_AT_ONCE and not all(
-            document.embedder for document in documents
-        ):
-            notes.append("These documents are too long to embed now; the search went by words.")
         else:
             async with self.engines.lease(ref) as embedding:
-                await embed_documents(self.database, embedding, ids, partial(tell, "embedding"))
-            vector, embedder = await embed_question(self.engines, ref, question)
+                tell_embedding = partial(tell, "embedding")
+                left = await embed_documents(
+                    self.database, embedding, ids, tell_embedding, limit_s=EMBEDDING_S
+                )
+                if not left:
+                    vector = (await embed_texts(embedding, [question]))[0]
+                    embedder = identity(embedding)
+            if left:
+                # Some vectors would only lift the passages that happen to have one.
+                notes.append(
+                    f"{left:,} passages are still being embedded; the search went by words alone."
+                )
+                self._embed_later(ref, ids)
 
         def ranked(connection: Any) -> list[int]:
             return search(connection, ids, question, query_vector=vector, embedder=embedder)

@@ -76,7 +76,6 @@ class DocumentDesk:
         self._questions: dict[str, Watched[DocumentQuestion]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Semaphore(PARSERS_AT_ONCE)
-        self._closing = False
 
     # --- documents
 
@@ -175,9 +174,9 @@ class DocumentDesk:
 
     async def close(self) -> None:
         """End what is under way."""
-        self._closing = True
         for name in list(self._tasks):
             await self._end(name)
+        await self._answering.close()
 
     # --- inside
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -10,7 +12,7 @@ import numpy as np
 
 from freehold.documents import index
 from freehold.documents.index import StoredPassage, Vectors
-from freehold.engine.interface import Engine, EngineSource, Lease
+from freehold.engine.interface import Engine, Lease
 from freehold.storage.connection import Database
 
 BATCH: Final = 16
@@ -28,15 +30,28 @@ def identity(lease: Lease) -> str:
 
 
 async def embed_documents(
-    database: Database, lease: Lease, document_ids: Sequence[str], tell: Tell
-) -> None:
-    """Make the vectors that documents lack, storing them as they come."""
+    database: Database,
+    lease: Lease,
+    document_ids: Sequence[str],
+    tell: Tell,
+    *,
+    limit_s: float = math.inf,
+) -> int:
+    """Make the vectors that documents lack, storing them as they come.
+
+    Returns how many passages are left without one: it stops when it is seen to take longer than
+    `limit_s`.
+    """
+    began = time.monotonic()
     embedder = identity(lease)
     missing: list[StoredPassage] = []
     for document_id in document_ids:
         find = partial(index.without_vectors, document_id=document_id, embedder=embedder)
         missing.extend(await database.write(find))
     for start in range(0, len(missing), BATCH):
+        expected_s = (time.monotonic() - began) / start * len(missing) if start else 0.0
+        if expected_s > limit_s:
+            return len(missing) - start
         tell(start, len(missing))
         batch = missing[start : start + BATCH]
         texts = [f"{item.passage.heading}\n{item.passage.text}" for item in batch]
@@ -45,12 +60,7 @@ async def embed_documents(
         await database.write(
             partial(index.add_vectors, embedder=embedder, vectors=pairs), durable=False
         )
-
-
-async def embed_question(engines: EngineSource, ref: str, question: str) -> tuple[Vectors, str]:
-    """Return a question's vector and the identity of its embedder."""
-    async with engines.lease(ref) as lease:
-        return (await embed_texts(lease, [question]))[0], identity(lease)
+    return 0
 
 
 async def embed_texts(lease: Lease, texts: Sequence[str]) -> list[Vectors]:
