@@ -283,3 +283,22 @@ def test_words_of_progress() -> None:
     )  # fmt: skip
     words = download_words(download, now_s=1_760_000_000.0)
     assert words.startswith("0 B of 594 GB  ·  50.0 MB/s  ·  3 h 10 min left  ·  done about")
+
+
+async def test_own_folders_are_added_and_taken_off(
+    page: LibraryPage, workstation: FakeClient
+) -> None:
+    page.tab("here").click()
+    page.folders_button.click()
+    dialog = page.folders
+    await until(dialog.isVisible)
+    assert "No folder of your own yet." in texts(page)
+    dialog.add_path("/mnt/models/")
+    dialog.add_path("/mnt/models")
+    dialog.add_path("  ")
+    await until(lambda: workstation.stored_settings.model_folders == ("/mnt/models",))
+    names = [b.accessibleName() for b in dialog.findChildren(QAbstractButton) if b.isVisible()]
+    assert "Take /mnt/models off the list" in names
+    dialog.remove_path("/mnt/models")
+    await until(lambda: workstation.stored_settings.model_folders == ())
+    dialog.accept()

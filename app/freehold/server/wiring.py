@@ -43,6 +43,7 @@ from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.fit_here import FitHere
+from freehold.server.folder_watch import FolderWatch
 from freehold.server.load_guard import PlanGuard
 from freehold.server.load_options import LoadMemory
 from freehold.server.machine_desk import MachineDesk
@@ -127,6 +128,7 @@ class House:
     address: Address | None = None
     stop: Callable[[], None] = lambda: None
     take_bundled: Callable[[], Awaitable[object]] = _nothing
+    folders: FolderWatch | None = None
     unsaid: list[AppError] = field(default_factory=list)
     _upkeep: asyncio.Task[None] | None = None
 
@@ -139,6 +141,8 @@ class House:
         await self.take_bundled()
         await self.engines.start()
         await self.downloads.start()
+        if self.folders is not None:
+            self.folders.start()
         self.metering.start()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
 
@@ -160,6 +164,8 @@ class House:
             await asyncio.gather(self._upkeep, return_exceptions=True)
         await self.turns.close()
         await self.documents.close()
+        if self.folders is not None:
+            await self.folders.close()
         await self.downloads.close()
         await self.engines.close()
         self.machine.close()
@@ -278,6 +284,7 @@ def open_house(paths: Paths) -> House:
     library = house.library
     if isinstance(library, Library):
         house.take_bundled = lambda: library.take_bundled(bundled_models())
+        house.folders = FolderWatch(library, lambda: house.settings.current.model_folders)
     return house
 
 

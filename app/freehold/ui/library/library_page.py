@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from freehold.errors import AppError
 from freehold.ui.library.downloads_panel import DownloadsPanel
 from freehold.ui.library.find_page import FindPage
+from freehold.ui.library.folders_dialog import FoldersDialog
 from freehold.ui.library.model_card import ModelCard
 from freehold.ui.library.page import ModelsPage
 from freehold.ui.state.downloads import DownloadsState
@@ -24,6 +25,7 @@ from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Session
 from freehold.ui.state.settings import SettingsState
 from freehold.ui.theme import SIZES, Theme
+from freehold.ui.widgets.buttons import push_button
 from freehold.wire import Download
 
 HERE: Final = "here"
@@ -58,6 +60,9 @@ class LibraryPage(QWidget):
             part.said.connect(self.said)
         self.downloads.loading.connect(lambda _ref: self.go_to(HERE))
         self.state.finished.connect(self._tell_finished)
+        self.folders = FoldersDialog(session, settings, theme, self)
+        self.folders_button = push_button(theme, "Folders…", self.folders.open)
+        self.here.list.head_buttons.insertWidget(0, self.folders_button)
         self._lay_out()
         self.go_to(HERE)
 

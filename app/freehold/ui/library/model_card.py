@@ -29,6 +29,7 @@ class ModelActions:
     """What a card asks for, each with the model's ref."""
 
     load: Callable[[str], object]
+    load_with: Callable[[str], object]
     unload: Callable[[str], object]
     chat: Callable[[str], object]
     make_default: Callable[[str], object]
@@ -102,6 +103,7 @@ class ModelCard(Card):
             button.setAccessibleName(f"{verb} {entry.name}")
         self.more.setAccessibleName(f"More actions for {entry.name}")
         self.progress.setAccessibleName(f"Loading {entry.name}")
+        self.load_action.setEnabled(condition in ("idle", "loaded", "failed"))
         self._default_action.setEnabled(not row.is_default and condition != "broken")
 
     def _make_menu(self) -> None:
@@ -112,6 +114,7 @@ class ModelCard(Card):
             made.triggered.connect(lambda _checked=False: action(self._row.ref))
             return made
 
+        self.load_action = add("Load with options…", self._actions.load_with)
         self._default_action = add("Use for new chats", self._actions.make_default)
         add("Copy path", self._actions.copy_path)
         menu.addSeparator()

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from freehold.errors import AppError
 from freehold.ui.library.model_card import ModelActions, ModelCard
+from freehold.ui.machine.load_dialog import LoadDialog
 from freehold.ui.state.models import ModelRow, ModelsState
 from freehold.ui.state.session import Session
 from freehold.ui.state.settings import SettingsState
@@ -57,6 +58,7 @@ class ModelsPage(QWidget):
         self.setAccessibleName("Models")
         self._actions = ModelActions(
             load=lambda ref: spawn(self, models.load(ref)),
+            load_with=self._load_with,
             unload=lambda ref: spawn(self, models.unload(ref)),
             chat=self.chat_requested.emit,
             make_default=self._make_default,
@@ -156,6 +158,17 @@ class ModelsPage(QWidget):
     def card(self, ref: str) -> ModelCard:
         """Return the card of a model."""
         return self._cards[ref]
+
+    def _load_with(self, ref: str) -> None:
+        row = self._models.row(ref)
+        if row is not None:
+            LoadDialog(
+                self._session,
+                row,
+                self._theme,
+                lambda ref, request: spawn(self, self._models.load(ref, request)),
+                self,
+            ).open()
 
     def _make_default(self, ref: str) -> None:
         self._settings.change(default_model_ref=ref)
