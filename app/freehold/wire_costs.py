@@ -120,7 +120,8 @@ class Payback(Value, frozen=True, kw_only=True):
     """What owning has brought so far, from the real ledger.
 
     elsewhere: what these tokens would have cost; paid: capital and energy so far;
-    pays_off_on: the date at the present rate, "" if never or not yet known.
+    pays_off_on: the date at the present rate, "" if never or not yet known. rate_note: how
+    electricity paid in another currency was turned into dollars.
     """
 
     tokens: int
@@ -132,6 +133,7 @@ class Payback(Value, frozen=True, kw_only=True):
     pays_off_on: str
     since: str
     sentence: str
+    rate_note: str = ""
 
 
 # --- what the person set ---------------------------------------------------------------------
@@ -155,6 +157,7 @@ class CostsSettings(Value, frozen=True, kw_only=True):
 
     capital: what was paid for the machine, in dollars as the prices are. elsewhere: an API or
     subscription of the price list, "" for the first open model; seats: how many subscriptions.
+    dollars_per_unit: what one unit of the tariff's currency is worth, as of `rate_on` (ISO date).
     """
 
     capital: Decimal = Decimal(0)
@@ -162,6 +165,8 @@ class CostsSettings(Value, frozen=True, kw_only=True):
     seats: int = 1
     standby: Standby = "own line"
     country: str = ""
+    dollars_per_unit: Decimal = Decimal(1)
+    rate_on: str = ""
     plug: Plug | None = None
 
 

@@ -29,7 +29,7 @@ from freehold.ledger.tariff_plan import check_plan, plan_of
 from freehold.ledger.tariffs import price_at
 from freehold.paths import resources
 from freehold.power.history import POINT_S, SPAN_S
-from freehold.server.cost_desk import choose_elsewhere, price_list
+from freehold.server.cost_desk import choose_elsewhere, price_list, rate_note
 from freehold.server.costs_file import check_costs
 from freehold.wire import Changed
 from freehold.wire_costs import (
@@ -132,7 +132,10 @@ class FakeCosts:
         await self._enter("costs.payback")
         prices = load_prices(resources() / "prices.toml")
         elsewhere = choose_elsewhere(prices, self.stored)
-        return payback(self.requests, self.idle, self.stored.capital, elsewhere, self.now)
+        currency = self._tariff_state().currency
+        rate = Decimal(1) if currency == "USD" else self.stored.dollars_per_unit
+        found = payback(self.requests, self.idle, self.stored.capital, elsewhere, self.now, rate)
+        return msgspec.structs.replace(found, rate_note=rate_note(self.stored, currency))
 
     async def statement(self, month: str, form: str) -> bytes:
         await self._enter("costs.statement", month=month, form=form)

@@ -178,6 +178,8 @@ async def test_what_is_owned_is_checked(costs: CostsClient) -> None:
         CostsSettings(capital=Decimal(-5)),
         CostsSettings(capital=Decimal("Infinity")),
         CostsSettings(seats=0),
+        CostsSettings(dollars_per_unit=Decimal(0)),
+        CostsSettings(dollars_per_unit=Decimal("NaN")),
     ):
         assert (await refused(costs.save_settings(wrong))).code == "invalid_request"
     assert await costs.settings() == CostsSettings()

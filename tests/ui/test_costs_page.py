@@ -359,6 +359,29 @@ async def test_one_price_is_stored(page: CostsPage, workstation: FakeClient) -> 
     assert workstation.stored_settings.currency == "EUR"
 
 
+async def test_another_currency_asks_for_a_rate_and_payback_uses_it(
+    page: CostsPage, workstation: FakeClient
+) -> None:
+    a_month(workstation)
+    workstation.costs.currency = "EUR"
+    page.show_part("tariff")
+    assert not page.tariff.rate_part.isVisible()
+    index = page.tariff.currency.findData("EUR")
+    page.tariff.currency.setCurrentIndex(index)
+    page.tariff.currency.activated.emit(index)
+    assert page.tariff.rate_part.isVisible()
+    page.tariff.price.setText("0.32")
+    page.tariff.rate.setText("much")
+    page.tariff.save.click()
+    await until(lambda: "'much' is not a number" in page.tariff.problem.text())
+    page.tariff.rate.setText("2,00")
+    page.tariff.save.click()
+    await until(lambda: workstation.costs.stored.dollars_per_unit == 2)
+    assert workstation.costs.stored.rate_on
+    await until(lambda: "1 EUR = 2 dollars" in page.payback.facts.value("Electricity paid"))
+    assert page.payback.facts.value("Electricity paid").startswith("$32.99 ")
+
+
 async def test_a_tariff_by_time_of_day_is_stored_and_shown(
     page: CostsPage, workstation: FakeClient
 ) -> None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 from babel.localtime import LOCALTZ
 
 from freehold.errors import AppError
@@ -189,9 +190,16 @@ class CostDesk:
 
     def _payback(self, requests: tuple[RequestEntry, ...], idle: tuple[IdleEntry, ...]) -> Payback:
         own = self.own.current
-        return payback(
-            requests, idle, own.capital, choose_elsewhere(self.prices(), own), self.now()
+        foreign = self.currency != "USD"
+        found = payback(
+            requests,
+            idle,
+            own.capital,
+            choose_elsewhere(self.prices(), own),
+            self.now(),
+            own.dollars_per_unit if foreign else Decimal(1),
         )
+        return msgspec.structs.replace(found, rate_note=rate_note(own, self.currency))
 
     # --- tariff --------------------------------------------------------------------------
 
@@ -253,6 +261,15 @@ def choose_elsewhere(prices: Prices, own: CostsSettings) -> Elsewhere:
     if chosen:
         return Elsewhere(f"the {chosen[0].model} API", api=chosen[0])
     return Elsewhere("a subscription", seats_per_month=Decimal(200) * own.seats)
+
+
+def rate_note(own: CostsSettings, currency: str) -> str:
+    """Return how money in another currency than dollars was converted, "" for dollars."""
+    if currency == "USD":
+        return ""
+    if not own.rate_on:
+        return f"no exchange rate is set: 1 {currency} is counted as 1 dollar"
+    return f"1 {currency} = {own.dollars_per_unit.normalize():f} dollars, as of {own.rate_on}"
 
 
 def price_list(prices: Prices, today: datetime.date) -> PriceList:

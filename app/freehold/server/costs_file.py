@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MAX_CAPITAL = Decimal("1e9")
 MAX_SEATS = 100_000
+MAX_RATE = Decimal(1_000_000)
 
 
 class CostsFile:
@@ -103,6 +104,14 @@ def check_costs(settings: CostsSettings) -> None:
             f"{settings.seats} subscriptions cannot be.",
             "Enter 1 or more.",
             detail={"param": "seats"},
+        )
+    rate = settings.dollars_per_unit
+    if not rate.is_finite() or not 0 < rate <= MAX_RATE:
+        raise AppError(
+            "invalid_request",
+            f"A unit of money for {rate} dollars cannot be.",
+            "Enter what one unit of your currency is worth in dollars, like 1.08.",
+            detail={"param": "dollars_per_unit"},
         )
     if settings.plug is not None:
         check_host(settings.plug.host)

@@ -142,7 +142,8 @@ def payback_facts(found: Payback) -> dict[str, str]:
     facts = {
         "Since": f"{found.since}, {found.tokens:,} tokens",
         "Elsewhere": f"{money(found.elsewhere)} for {found.elsewhere_name}",
-        "Electricity paid": money(found.paid_energy),
+        "Electricity paid": money(found.paid_energy)
+        + (f" ({found.rate_note})" if found.rate_note else ""),
         "Saved so far": money(saved),
     }
     if found.capital > 0:

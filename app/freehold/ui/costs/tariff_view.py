@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from decimal import Decimal, InvalidOperation
 
+import msgspec
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
@@ -49,9 +51,13 @@ class TariffView(QWidget):
         self.price.setAccessibleName("Price per kWh")
         self.price.setPlaceholderText("0.32")
         self.price.setFixedWidth(120)
-        self.currency = ChoiceBox(theme, "Currency", lambda _value: None)
+        self.currency = ChoiceBox(theme, "Currency", lambda _value: self._show_rate())
         self.currency.setFixedWidth(110)
         self.currency.offer([(code, code) for code in CURRENCIES])
+        self.rate = QLineEdit()
+        self.rate.setAccessibleName("US dollars for one unit")
+        self.rate.setPlaceholderText("1.08")
+        self.rate.setFixedWidth(90)
         self.name, self.zone = QLineEdit(), QLineEdit()
         self.fixed, self.tax = QLineEdit(), QLineEdit()
         self.add = push_button(theme, "Add a time", lambda: self._add_row(), icon="plus")
@@ -60,6 +66,7 @@ class TariffView(QWidget):
         self.problem.hide()
         self._lay_out()
         state.tariff_changed.connect(self._show)
+        state.settings_changed.connect(self._show_rate)
         settings.changed.connect(self._show)
         settings.failed.connect(self._on_settings_failed)
         self._show()
@@ -85,6 +92,16 @@ class TariffView(QWidget):
         money = QHBoxLayout()
         money.addWidget(text_label("Currency"))
         money.addWidget(self.currency)
+        self.rate_part = QWidget()
+        rate = QHBoxLayout(self.rate_part)
+        rate.setContentsMargins(SIZES["space"], 0, 0, 0)
+        self.rate_name = text_label("")
+        rate.addWidget(self.rate_name)
+        rate.addWidget(self.rate)
+        rate.addWidget(text_label("US dollars"))
+        self.rate_age = text_label("", "small")
+        rate.addWidget(self.rate_age)
+        money.addWidget(self.rate_part)
         money.addStretch(1)
         card.body.addLayout(money)
         card.body.addWidget(self.problem)
@@ -150,9 +167,19 @@ class TariffView(QWidget):
             if state.plan != self._kept:
                 self._kept = state.plan
                 self._show_plan(state.plan)
+        self._show_rate()
         kind = "plan" if state.plan is not None else "price"
         self.kind.choose(kind)
         self._show_kind(kind)
+
+    def _show_rate(self) -> None:
+        """Ask for an exchange rate where electricity is not paid in dollars, as prices are."""
+        code, own = str(self.currency.currentData()), self._state.settings
+        self.rate_part.setVisible(code != "USD")
+        self.rate_name.setText(f"One {code} is")
+        if own is not None and own.rate_on and not self.rate.hasFocus():
+            self.rate.setText(f"{own.dollars_per_unit.normalize():f}")
+            self.rate_age.setText(f"as of {own.rate_on}")
 
     def _show_kind(self, kind: str) -> None:
         self.simple.setVisible(kind == "price")
@@ -203,7 +230,24 @@ class TariffView(QWidget):
         self.problem.hide()
         self._state.run(self._store(), self._refuse)
 
+    async def _store_rate(self) -> None:
+        own = self._state.settings
+        text = self.rate.text().strip().replace(",", ".")
+        if own is None or self.currency.currentData() == "USD" or not text:
+            return
+        try:
+            rate = Decimal(text)
+        except InvalidOperation as error:
+            raise AppError(
+                "invalid_request", f"The rate {text!r} is not a number.", "Write it like 1.08."
+            ) from error
+        if rate != own.dollars_per_unit or not own.rate_on:
+            today = datetime.date.today().isoformat()
+            wanted = msgspec.structs.replace(own, dollars_per_unit=rate, rate_on=today)
+            await self._state.save_settings(wanted)
+
     async def _store(self) -> None:
+        await self._store_rate()
         if self.kind.key == "plan":
             await self._state.save_tariff(self.plan())
             self.said.emit("The tariff is saved.")

@@ -148,10 +148,10 @@ class CostsState(QObject):
 
     def _look(self) -> None:
         if self._is_live and not self._reading:
+            self._reading = True
             spawn(self, self._read_live(), name="read power", failed=lambda _error: None)
 
     async def _read_live(self) -> None:
-        self._reading = True
         try:
             costs = self._session.client.costs
             self.live = await costs.power()

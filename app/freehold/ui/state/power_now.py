@@ -37,10 +37,10 @@ class PowerNow(QObject):
 
     def _look(self) -> None:
         if self._watched and not self._reading and self._session.is_connected:
+            self._reading = True
             spawn(self, self._read(), name="read power now", failed=self._lose)
 
     async def _read(self) -> None:
-        self._reading = True
         try:
             self._take(await self._session.client.costs.power())
         finally:
