@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: run test prepare prepare-test lint format unit requirements install uninstall clean \
-	screenshots bench bench-engine bench-download bench-metering help
+	screenshots bench bench-engine bench-download bench-metering bench-documents help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
 	@exec $(VENV)/freehold $(ARGS)
@@ -63,6 +63,9 @@ bench-metering: prepare-test ## Measure what metering costs: paired runs with an
 
 bench-download: prepare-test ## Measure the downloader beside curl and hf, over loopback
 	@$(VENV)/python tests/bench/download.py $(ARGS)
+
+bench-documents: prepare-test ## Measure reading and searching documents: recall, agreement, speed
+	@$(VENV)/python tests/bench/documents.py $(ARGS)
 
 clean: ## Remove .venv and build leftovers; the native build's cache stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
