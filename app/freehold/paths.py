@@ -51,11 +51,6 @@ class Paths:
         return self.state / "server.json"
 
     @property
-    def calibration_file(self) -> Path:
-        """Where the measured speeds of this machine are kept (JSON)."""
-        return self.state / "calibration.json"
-
-    @property
     def logs(self) -> Path:
         return self.state / "logs"
 

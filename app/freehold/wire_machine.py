@@ -116,25 +116,6 @@ class Inventory(Value, frozen=True, kw_only=True):
     gpu_note: str
 
 
-class Calibration(Value, frozen=True, kw_only=True):
-    """What this machine was measured to do, by `freehold machine --calibrate`.
-
-    weight_bytes_per_s: how fast the engine gets through weights in RAM, one token at a time;
-    layer_s: what a layer costs besides; attention_bytes_per_s: the same for the KV cache;
-    disk_bytes_per_s: reading the models folder past the page cache, None where it cannot be;
-    prefill_flops: arithmetic per second on a long prompt. measured_at: Unix seconds.
-    """
-
-    memory_bytes_per_s: float
-    weight_bytes_per_s: float
-    layer_s: float
-    attention_bytes_per_s: float
-    prefill_flops: float
-    disk_bytes_per_s: float | None = None
-    threads: int = 0
-    measured_at: float = 0.0
-
-
 class MachineState(Value, frozen=True, kw_only=True):
     """Everything the Machine page shows that does not depend on a model."""
 

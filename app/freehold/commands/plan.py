@@ -116,7 +116,7 @@ def describe(plan: Plan) -> list[str]:
         )
         lines.append(f"About {format_rate(plan.decode_tokens_per_s)}{prefill} ({plan.basis}).")
     else:
-        lines.append("Speed: not known before `freehold machine --calibrate` has run.")
+        lines.append("How fast it would be is not known.")
     return lines
 
 

@@ -52,15 +52,18 @@ async def plan_model(
     finally:
         if own:
             await child.close()
-    chosen = [
-        speed
-        for speed, gpu in zip(
-            place.speed.gpus if place.speed else (), place.budgets.gpus, strict=False
-        )
-        if gpu.engine_device in {g.engine_device for g in machine.gpus}
-    ]
-    speed = replace(place.speed, gpus=tuple(chosen)) if place.speed else None
-    return with_speed(plan, shape, speed)
+    return with_speed(plan, shape, _speed_of(machine, place))
+
+
+def _speed_of(machine: Machine, place: Place) -> MachineSpeed | None:
+    """Return the speeds of the GPUs that were chosen, in their order; cards of a name are alike."""
+    if place.speed is None:
+        return None
+    known = {
+        gpu.name: speed for gpu, speed in zip(place.budgets.gpus, place.speed.gpus, strict=False)
+    }
+    gpus = tuple(known[gpu.name] for gpu in machine.gpus if gpu.name in known)
+    return replace(place.speed, gpus=gpus)
 
 
 async def _settle(

@@ -101,15 +101,7 @@ class Profiles:
     def speed(self, profile: MachineProfile) -> MachineSpeed:
         """Return how fast its parts are, from peak figures: an estimate."""
         return MachineSpeed(
-            gpus=tuple(
-                GpuSpeed(
-                    memory_bytes_per_s=card.memory_gb_per_s * GB * GPU_SHARE,
-                    flops=card.tflops * 1e12 * ARITHMETIC_SHARE,
-                    pcie_bytes_per_s=card.pcie_gb_per_s * GB,
-                    layer_s=LAYER_S_GPU,
-                )
-                for card in (self.gpus[name] for name in profile.gpus)
-            ),
+            gpus=tuple(gpu_speed(self.gpus[name]) for name in profile.gpus),
             weight_bytes_per_s=profile.ram_gb_per_s * GB * RAM_SHARE,
             attention_bytes_per_s=profile.ram_gb_per_s * GB * RAM_SHARE,
             layer_s=LAYER_S_CPU,
@@ -117,6 +109,16 @@ class Profiles:
             prefill_flops=profile.cpu_tflops * 1e12,
             basis="estimated",
         )
+
+
+def gpu_speed(card: GpuProfile) -> GpuSpeed:
+    """Return what a card reaches of its peak figures."""
+    return GpuSpeed(
+        memory_bytes_per_s=card.memory_gb_per_s * GB * GPU_SHARE,
+        flops=card.tflops * 1e12 * ARITHMETIC_SHARE,
+        pcie_bytes_per_s=card.pcie_gb_per_s * GB,
+        layer_s=LAYER_S_GPU,
+    )
 
 
 def _gpu_budget(card: GpuProfile) -> GpuBudget:

@@ -6,14 +6,14 @@ import asyncio
 from pathlib import Path
 
 from freehold.devices.nvml import Nvml
-from freehold.machine.calibration import read_calibration
+from freehold.machine.guessing import guess_speed
 from freehold.machine.here import budgets, engine_gpus
 from freehold.machine.inventory import take_inventory
-from freehold.machine.plan.speed import from_calibration
+from freehold.machine.plan.speed import MachineSpeed
 from freehold.machine.planner import Place
 from freehold.machine.profiles import Profiles, read_profiles
 from freehold.paths import Paths
-from freehold.wire_machine import Calibration, Inventory
+from freehold.wire_machine import Inventory
 
 
 class Places:
@@ -27,16 +27,13 @@ class Places:
         self._gpu_note = gpu_note
         self._engine_names = engine_names
         self._profiles: Profiles | None = None
+        self._speed: MachineSpeed | None = None
 
     async def inventory(self) -> Inventory:
         """Return this machine as it is now."""
         return await asyncio.to_thread(
             take_inventory, self._nvml, self._gpu_note, [self._paths.models]
         )
-
-    def calibration(self) -> Calibration | None:
-        """Return what this machine was measured to do, None before it was."""
-        return read_calibration(self._paths.calibration_file)
 
     def profiles(self) -> Profiles:
         """Return the machines one could buy.
@@ -57,9 +54,11 @@ class Places:
             profile = profiles.find(machine)
             return Place(profiles.budgets(profile), profiles.speed(profile), is_here=False)
         inventory = await self.inventory()
-        found = await asyncio.to_thread(self.calibration)
         here = await asyncio.to_thread(budgets, inventory, self._engine_names, model)
-        return Place(here, from_calibration(found) if found else None)
+        if self._speed is None:
+            names = [gpu.name for gpu in here.gpus]
+            self._speed = await asyncio.to_thread(guess_speed, names, self.profiles())
+        return Place(here, self._speed)
 
     def close(self) -> None:
         """End the session with the driver."""

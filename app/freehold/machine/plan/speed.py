@@ -7,14 +7,13 @@ bus once per batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from freehold.machine.plan.shape import ModelShape
-from freehold.wire_machine import Basis, Calibration, DevicePlan, Plan
+from freehold.wire_machine import Basis, DevicePlan, Plan
 
 # The context for which a speed is given where nobody says otherwise.
 TYPICAL_TOKENS: Final = 2048
@@ -32,7 +31,7 @@ class GpuSpeed:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpeed:
-    """What a machine's parts reach; the CPU's figures are the engine's own.
+    """What a machine's parts reach; weights are those in RAM.
 
     disk_bytes_per_s: None where it is not known.
     """
@@ -44,19 +43,6 @@ class MachineSpeed:
     disk_bytes_per_s: float | None
     prefill_flops: float
     basis: Basis
-
-
-def from_calibration(found: Calibration, gpus: Sequence[GpuSpeed] = ()) -> MachineSpeed:
-    """Return this machine's speed as it was measured; GPUs as far as they are known."""
-    return MachineSpeed(
-        gpus=tuple(gpus),
-        weight_bytes_per_s=found.weight_bytes_per_s,
-        attention_bytes_per_s=found.attention_bytes_per_s,
-        layer_s=found.layer_s,
-        disk_bytes_per_s=found.disk_bytes_per_s,
-        prefill_flops=found.prefill_flops,
-        basis="calibrated" if not gpus else "estimated",
-    )
 
 
 def distinct_experts(experts: int, used: int, batch: int) -> float:

@@ -1,59 +1,147 @@
-"""The Machine page before its turn: what the server says of itself today."""
+"""The Machine page: what it is made of, and what fits it or a machine one may buy."""
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QWidget
+from typing import Final
 
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from freehold.ui.machine.inventory_cards import InventoryCards
+from freehold.ui.machine.plan_choices import PlanChoices
+from freehold.ui.machine.plan_picture import PlanPicture
+from freehold.ui.settings.fields import ChoiceBox
+from freehold.ui.state.machine import MachineView, PlanView
 from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Session
-from freehold.ui.theme import Theme
-from freehold.ui.widgets.placeholder import PlaceholderPage, Promise
-from freehold.units import format_bytes
+from freehold.ui.theme import SIZES, Theme
+from freehold.ui.widgets.cards import Card, rule, section_title
+from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.wire_machine import Inventory
 
-COMING = (
-    Promise(
-        "Your GPUs and memory",
-        "Each card with its free and used memory, its temperature and what it draws, live.",
-    ),
-    Promise(
-        "Will it fit?",
-        "Before a model is loaded: which layers and experts go where, and how fast it will be.",
-    ),
-    Promise("Tuning", "Measured, not guessed: the placement that is fastest on this machine."),
-)
+WIDE_FIELD: Final = 380
+# Plans cost the server half a second: only a change that could matter is worth one.
+NOTABLE_SHARE: Final = 0.05
+THIS_MACHINE: Final = "This machine"
 
 
-class MachinePage(PlaceholderPage):
-    """Shows the server's host, backend, disk and loaded models."""
+class MachinePage(ScrollPage):
+    """Looks at the machine while it is shown, and plans what is chosen."""
 
     def __init__(
         self, session: Session, models: ModelsState, theme: Theme, parent: QWidget | None = None
     ) -> None:
         super().__init__(
-            theme,
             "Machine",
-            "The machine your models run on. Full hardware view and planner come in a later"
-            " version; these figures are measured now.",
-            COMING,
+            "What your models run on, and what fits before you load or download it.",
             parent,
         )
         self._session, self._models = session, models
-        session.state_changed.connect(self._refresh)
-        models.row_changed.connect(self._refresh)
-        self._refresh()
+        self._planned_for: Inventory | None = None
+        self.machine = MachineView(session, self)
+        self.plan = PlanView(session, self)
+        self.model = ChoiceBox(theme, "Model", self._chosen)
+        self.model.setFixedWidth(WIDE_FIELD)
+        self.where = ChoiceBox(theme, "Machine", self._chosen)
+        self.choices = PlanChoices(theme)
+        self.picture = PlanPicture(self.plan, theme)
+        self.nothing = text_label("Add a model on the Models page to plan it here.", "muted")
+        self.inventory = InventoryCards(theme)
+        self._lay_out()
+        self.where.offer([("", THIS_MACHINE)])
+        self.machine.changed.connect(self._show_machine)
+        self.machine.failed.connect(session.show_error)
+        self.choices.changed.connect(self._ask)
+        models.rows_changed.connect(self._show_models)
+        models.row_changed.connect(lambda _ref: self.plan.ask_again())
+        session.connected.connect(self._wake)
+        self._show_models()
 
-    def _refresh(self, _cause: object = None) -> None:
-        server = self._session.server
-        self.facts.set("Computer", server.hostname if server else "…")
-        self.facts.set("Engine backend", server.backend if server else "…")
-        free = format_bytes(server.data_bytes_free) if server else "…"
-        self.facts.set("Free on the data disk", free)
-        loaded = self._models.loaded
-        resident = sum(row.engine.resident_bytes for row in loaded if row.engine)
-        self.facts.set(
-            "Models in memory",
-            f"{len(loaded)} ({format_bytes(resident)})" if loaded else "none",
-        )
-        devices = sorted({d for row in loaded if row.engine for d in row.engine.devices})
-        self.facts.set("Devices in use", ", ".join(devices) or "none")
-        self.facts.set("On the command line", "freehold doctor")
+    def _lay_out(self) -> None:
+        self.column.addWidget(section_title("What fits"))
+        card = Card()
+        row = QHBoxLayout()
+        row.setSpacing(SIZES["space-2"])
+        for name, field in (("Model", self.model), ("On", self.where)):
+            column = QVBoxLayout()
+            column.setSpacing(SIZES["space-half"])
+            label = text_label(name, "small")
+            label.setBuddy(field)
+            column.addWidget(label)
+            column.addWidget(field)
+            row.addLayout(column)
+        row.addStretch(1)
+        self._planner = QWidget()
+        inside = QVBoxLayout(self._planner)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(SIZES["space-2"])
+        inside.addLayout(row)
+        inside.addWidget(self.choices)
+        inside.addWidget(rule())
+        inside.addWidget(self.picture)
+        card.body.addWidget(self.nothing)
+        card.body.addWidget(self._planner)
+        self.column.addWidget(card)
+        self.column.addWidget(section_title("This machine"))
+        self.column.addWidget(self.inventory)
+        self.column.addStretch(1)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._wake()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.machine.watch(False)
+
+    def choose(self, ref: str) -> None:
+        """Plan a model."""
+        self.model.show_value(ref)
+        self._chosen(ref)
+
+    def _wake(self) -> None:
+        if self.isVisible():
+            self.machine.watch(True)
+            self._ask()
+
+    def _show_models(self) -> None:
+        rows = [row for row in self._models.rows if row.entry.ready]
+        self.model.offer([(row.ref, row.entry.name) for row in rows])
+        self.nothing.setVisible(not rows)
+        self._planner.setVisible(bool(rows))
+        self._chosen()
+
+    def _show_machine(self) -> None:
+        state = self.machine.state
+        if state is None:
+            return
+        self.inventory.show_inventory(state.inventory)
+        self.where.offer([("", THIS_MACHINE), *((name, name) for name in state.profiles)])
+        self.choices.offer_gpus(state.inventory)
+        if self._planned_for is None or is_another(self._planned_for, state.inventory):
+            self._planned_for = state.inventory
+            self.plan.ask_again()
+        self._ask()
+
+    def _chosen(self, _value: object = None) -> None:
+        row = self._models.row(str(self.model.currentData() or ""))
+        self.choices.offer_contexts(row.entry if row else None)
+        self._ask()
+
+    def _ask(self) -> None:
+        ref = str(self.model.currentData() or "")
+        if ref and self.isVisible() and self.machine.state is not None:
+            self.plan.ask(self.choices.request(ref, str(self.where.currentData() or "")))
+
+
+def is_another(before: Inventory, now: Inventory) -> bool:
+    """Return whether a plan may be another: GPUs came or went, or much memory did."""
+    if [(gpu.uuid, gpu.lost) for gpu in before.gpus] != [(gpu.uuid, gpu.lost) for gpu in now.gpus]:
+        return True
+    pairs = [(before.memory.usable_bytes, now.memory.usable_bytes, now.memory.total_bytes)]
+    pairs += [
+        (old.free_bytes or 0, new.free_bytes or 0, new.total_bytes or 1)
+        for old, new in zip(before.gpus, now.gpus, strict=True)
+    ]
+    return any(abs(new - old) > NOTABLE_SHARE * total for old, new, total in pairs)
