@@ -103,7 +103,7 @@ class HubPage(Value, frozen=True, kw_only=True):
 
 
 class VariantFacts(Value, frozen=True, kw_only=True):
-    """What a variant's headers say, read before the download."""
+    """What a variant's headers say, read before the download; the speed is an estimate."""
 
     repository: str
     variant: str
@@ -119,6 +119,7 @@ class VariantFacts(Value, frozen=True, kw_only=True):
     bytes_by_type: dict[str, int]
     read_bytes: int
     fit: Fit
+    decode_tokens_per_s: float | None = None
 
 
 class HubAccount(Value, frozen=True, kw_only=True):

@@ -7,8 +7,10 @@ import shutil
 from freehold.library.finding import Finder
 from freehold.library.hub import Hub
 from freehold.library.hub_token import TokenStore
+from freehold.machine.service import open_places
 from freehold.paths import Paths
 from freehold.server.fit_here import FitHere
+from freehold.server.header_plan import HeaderPlanner
 from freehold.wire import ModelEntry
 
 
@@ -27,4 +29,5 @@ def open_finder(paths: Paths) -> Finder:
         paths.cache / "headers",
         none,
         lambda: shutil.disk_usage(paths.models).free,
+        HeaderPlanner(lambda: open_places(paths), paths.models),
     )

@@ -11,7 +11,7 @@ import msgspec
 from freehold.commands.hub_access import open_finder
 from freehold.commands.pull import split_name
 from freehold.paths import user_paths
-from freehold.units import format_bytes, format_count
+from freehold.units import format_bytes, format_count, format_rate
 from freehold.wire_library import HubPage, VariantFacts
 
 
@@ -88,4 +88,6 @@ def print_facts(facts: VariantFacts) -> None:
     for part, count in sorted(facts.bytes_by_part.items(), key=lambda item: -item[1]):
         print(f"  {part.replace('_', ' '):<16} {format_bytes(count):>8}")
     print("  " + ", ".join(f"{k} {format_bytes(v)}" for k, v in facts.bytes_by_type.items()))
-    print(f"{facts.fit.label}: {facts.fit.reason}")
+    speed = facts.decode_tokens_per_s
+    rate = f" About {format_rate(speed)} (estimated)." if speed else ""
+    print(f"{facts.fit.label}: {facts.fit.reason}{rate}")

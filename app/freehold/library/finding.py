@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -13,16 +14,18 @@ from typing import Final, TypeVar
 import msgspec
 
 from freehold.errors import AppError
+from freehold.gguf.shards import ModelFile
 from freehold.library.catalog import CatalogModel, read_catalog
 from freehold.library.fit import FitEstimator, recommend
 from freehold.library.hub import Hub, RepositoryPage
 from freehold.library.hub_token import TokenStore
-from freehold.library.remote_header import read_remote
+from freehold.library.remote_header import RemoteModel, read_remote
 from freehold.library.variants import Variant
 from freehold.units import format_bytes
 from freehold.wire import ModelEntry
 from freehold.wire_library import (
     CatalogEntry,
+    Fit,
     HubAccount,
     HubModel,
     HubPage,
@@ -30,6 +33,8 @@ from freehold.wire_library import (
     HubVariant,
     VariantFacts,
 )
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -49,6 +54,17 @@ class Chosen:
     alternatives: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a planner says of a model that is not here yet; speed in tokens a second, estimated."""
+
+    fit: Fit
+    decode_tokens_per_s: float | None = None
+
+
+PlanHeaders = Callable[[ModelFile], Awaitable[Outlook]]
+
+
 class Finder:
     """Asks the hub in threads and remembers its pages for a few minutes."""
 
@@ -60,13 +76,16 @@ class Finder:
         cache: Path,
         entries: Callable[[], Awaitable[tuple[ModelEntry, ...]]],
         free_bytes: Callable[[], int],
+        plan: PlanHeaders | None = None,
     ) -> None:
+        """Make a finder; plan: asked once the headers are known, sizes alone count without it."""
         self._hub = hub
         self._tokens = tokens
         self._fit = fit
         self._cache = cache
         self._entries = entries
         self._free_bytes = free_bytes
+        self._plan = plan
         self._pages: dict[str, tuple[float, RepositoryPage]] = {}
 
     async def catalog(self) -> tuple[CatalogEntry, ...]:
@@ -91,6 +110,7 @@ class Finder:
         origin = self._hub.repository(page.model.repository, page.revision)
         found = await asyncio.to_thread(read_remote, origin, chosen, self._cache)
         facts = found.facts
+        outlook = await self._look_ahead(chosen, found)
         return VariantFacts(
             repository=page.model.repository,
             variant=chosen.name,
@@ -105,7 +125,8 @@ class Finder:
             bytes_by_part={str(part): count for part, count in facts.bytes_by_part.items()},
             bytes_by_type=dict(facts.bytes_by_type),
             read_bytes=found.read_bytes,
-            fit=await asyncio.to_thread(self._fit, chosen.bytes, facts),
+            fit=outlook.fit,
+            decode_tokens_per_s=outlook.decode_tokens_per_s,
         )
 
     async def choose(self, repository: str, variant: str) -> Chosen:
@@ -155,6 +176,14 @@ class Finder:
         return await self.account()
 
     # --- inside ------------------------------------------------------------------------------
+
+    async def _look_ahead(self, variant: Variant, found: RemoteModel) -> Outlook:
+        if self._plan is not None:
+            try:
+                return await self._plan(found.model)
+            except AppError as error:
+                log.info("no plan for %s: %s", variant.name, error.code)
+        return Outlook(await asyncio.to_thread(self._fit, variant.bytes, found.facts))
 
     async def _page(self, repository: str, *, fresh: bool = False) -> RepositoryPage:
         name = repository.strip()

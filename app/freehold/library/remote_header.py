@@ -92,6 +92,7 @@ class RemoteSource:
 class RemoteModel:
     """What a variant's headers say; read_bytes: what had to be fetched for it."""
 
+    model: ModelFile
     facts: ModelFacts
     read_bytes: int
 
@@ -139,7 +140,7 @@ def read_remote(repository: Repository, variant: Variant, cache: Path) -> Remote
         tensors=tuple(header.tensors for header in headers),
         bytes=sum(header.file_bytes for header in headers),
     )
-    return RemoteModel(describe(model), sum(read for _, read in found))
+    return RemoteModel(model, describe(model), sum(read for _, read in found))
 
 
 def _cache_name(repository: Repository, file: RepoFile) -> str:

@@ -44,6 +44,7 @@ from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.fit_here import FitHere
 from freehold.server.folder_watch import FolderWatch
+from freehold.server.header_plan import HeaderPlanner
 from freehold.server.load_guard import PlanGuard
 from freehold.server.load_options import LoadMemory
 from freehold.server.machine_desk import MachineDesk
@@ -210,7 +211,6 @@ def build_house(
     bus = Bus(start=first_number())
     database = Database.open(paths, SCHEMAS)
     models: Models = library or Library(database, bus.publish)
-    finder, downloads = _join_library(paths, database, bus, models, settings)
     ledger = Ledger(database)
     tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
     costs = CostDesk(paths, ledger, settings, tariff, CostsFile(paths.config / "costs.toml"))
@@ -218,6 +218,8 @@ def build_house(
     power = PowerDesk(metering, costs, sources)
     metering.choose(power.with_plug())
     machine = MachineDesk(paths, models.resolve)
+    plan = HeaderPlanner(machine.places, paths.models)
+    finder, downloads = _join_library(paths, database, bus, models, settings, plan)
     engines = EngineSupervisor(
         resolve=models.resolve,
         make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering),
@@ -253,7 +255,12 @@ def build_house(
 
 
 def _join_library(
-    paths: Paths, database: Database, bus: Bus, models: Models, settings: SettingsFile
+    paths: Paths,
+    database: Database,
+    bus: Bus,
+    models: Models,
+    settings: SettingsFile,
+    plan: HeaderPlanner,
 ) -> tuple[Finder, Downloads]:
     """Put together what finds models on the hub and what downloads them."""
     tokens = TokenStore(paths.config / "hub_token")
@@ -265,6 +272,7 @@ def _join_library(
         paths.cache / "headers",
         models.entries,
         lambda: shutil.disk_usage(paths.models).free,
+        plan,
     )
     downloads = Downloads(
         database,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from freehold.units import format_bytes, format_count, format_duration
+from freehold.units import format_bytes, format_count, format_duration, format_rate
 from freehold.wire import Download
 from freehold.wire_library import Fit, HubModel, HubVariant, VariantFacts
 
@@ -65,6 +65,9 @@ def facts_words(facts: VariantFacts) -> str:
         f"{facts.experts_used} of {facts.experts} experts" if facts.experts else "",
         f"{facts.layers} layers" if facts.layers else "",
         f"{format_count(facts.context_tokens)} context" if facts.context_tokens else "",
+        f"about {format_rate(facts.decode_tokens_per_s)} (estimated)"
+        if facts.decode_tokens_per_s
+        else "",
     )
     parts = sorted(facts.bytes_by_part.items(), key=lambda item: -item[1])
     second = ", ".join(f"{PARTS.get(part, part)} {format_bytes(count)}" for part, count in parts)
