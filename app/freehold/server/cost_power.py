@@ -208,7 +208,7 @@ def _error(sample: Sample) -> float:
     total = sum(watts for watts, _ in parts)
     if total <= 0:
         return max((error for _, error in parts), default=0.0)
-    return sum(watts * error for watts, error in parts) / total
+    return round(sum(watts * error for watts, error in parts) / total, 4)
 
 
 def _recent(points: Sequence[Point]) -> tuple[float, float | None]:
