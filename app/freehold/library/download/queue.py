@@ -230,6 +230,8 @@ class Downloads:
         )
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._thread, transfer.run)
+        # When the queue is closed nobody waits for the thread's last word.
+        future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._current = (item.id, transfer, future)
         self._resting.clear()
         meter = SpeedMeter()
