@@ -59,6 +59,7 @@ class LibraryPage(QWidget):
             part.chat_requested.connect(self.chat_requested)
             part.said.connect(self.said)
         self.downloads.loading.connect(lambda _ref: self.go_to(HERE))
+        self.here.find_requested.connect(lambda: self.go_to(FIND))
         self.state.finished.connect(self._tell_finished)
         self.folders = FoldersDialog(session, settings, theme, self)
         self.folders_button = push_button(theme, "Folders…", self.folders.open)

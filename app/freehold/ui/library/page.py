@@ -37,8 +37,10 @@ TEACHING = (
 
 
 class ModelsPage(QWidget):
-    """Signals: chat_requested(ref): begin a chat with that model; said(text): done, confirm it."""
+    """Signals: chat_requested(ref): begin a chat with that model; said(text): done, confirm it;
+    find_requested: the person wants to look on the hub."""
 
+    find_requested = Signal()
     chat_requested = Signal(str)
     said = Signal(str)
 
@@ -78,7 +80,8 @@ class ModelsPage(QWidget):
         first = push_button(
             theme, "Import a GGUF file…", self.choose_file, kind="primary", icon="plus"
         )
-        self.empty = EmptyState(theme, "models", "No models yet", TEACHING, (first,))
+        find = push_button(theme, "Find models", self.find_requested.emit, icon="search")
+        self.empty = EmptyState(theme, "models", "No models yet", TEACHING, (first, find))
         self.waiting = EmptyState(
             theme, "models", "Looking for your models…", "The server is starting."
         )
