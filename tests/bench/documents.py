@@ -204,28 +204,38 @@ def main() -> int:
     args = parser.parse_args()
     corpus = make_corpus()
     figures: dict[str, Figures] = {}
+
+    def note(part: str, values: Figures) -> None:
+        figures[part] = values
+        if not args.json:
+            show(part, values)
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = open_database(folder)
         try:
-            figures["reading"] = measure_reading(folder, corpus, database)
-            figures["search"] = asyncio.run(measure_recall(corpus, database))
-            figures["size"] = measure_size(database)
+            note("reading", measure_reading(folder, corpus, database))
+            note("size", measure_size(database))
+            note("search", asyncio.run(measure_recall(corpus, database)))
         finally:
             database.close()
     if args.json:
         print(json.dumps(figures))
-        return 0
-    for part, values in figures.items():
-        print(part)
-        for key, value in values.items():
-            if isinstance(value, dict):
-                for inner, share in value.items():
-                    print(f"  {key} {inner:24} {share:.3f}")
-            else:
-                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-                print(f"  {key:35} {shown}" if value is not None else f"  {key:35} not here")
     return 0
+
+
+def show(part: str, values: Figures) -> None:
+    """Print one part's figures as they are known."""
+    print(part)
+    for key, value in values.items():
+        if isinstance(value, dict):
+            for inner, share in value.items():
+                print(f"  {key} {inner:24} {share:.3f}", flush=True)
+        elif value is None:
+            print(f"  {key:35} not here")
+        else:
+            shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+            print(f"  {key:35} {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -202,8 +202,7 @@ def _manual(corpus: Corpus, rng: random.Random) -> None:
             [
                 *(f"{place + 1}. The {device}", filler[0], filler[1], lubricate, filler[2]),
                 *(filler[3], limit, filler[4], mount),
-                *rng.sample(FILLER, 6),
-                *rng.sample(FILLER, 6),
+                *rng.sample(FILLER, 4),
             ]
         )
         if place % 4 == 0:

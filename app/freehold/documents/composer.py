@@ -10,7 +10,6 @@ from typing import BinaryIO, Final
 from freehold.documents import limits, refusals
 from freehold.documents.values import Kind, PageSpan, PageWord, ParsedDocument
 
-_CELL_BREAKS: Final = re.compile(r"\s*[\r\n]+\s*")
 _UNWANTED: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -59,7 +58,7 @@ class Composer:
 
     def add_heading(self, level: int, text: str) -> None:
         """Add a heading of level 1 to 6."""
-        line = _CELL_BREAKS.sub(" ", text).strip()
+        line = " ".join(text.split())
         if line:
             self.add(f"{'#' * min(6, max(1, level))} {line}")
 
@@ -106,7 +105,7 @@ def to_table(rows: Iterable[Sequence[str]]) -> str:
 
 def to_cell(text: str) -> str:
     """Return the text of one cell, on one line."""
-    return _CELL_BREAKS.sub(" ", text).replace("|", "\\|").strip()
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _used(row: Sequence[str]) -> int:
