@@ -340,6 +340,40 @@ async def test_search_finds_messages_and_opens_their_chat(desk: ChatDesk) -> Non
     await until(lambda: desk.page.chats.rows.rowCount() > 2)
 
 
+async def test_a_search_hit_opens_at_its_message_however_far_back(desk: ChatDesk) -> None:
+    for number in range(24):
+        animal = "A walrus. " if number == 3 else "A penguin. "
+        await desk.ask(f"Question {number}", animal + "More words. " * 40)
+    chat_id = desk.page.conversation.chat.id
+    desk.page.new_chat()
+    desk.page.focus_search()
+    desk.page.panel.search.setText("walrus")
+    await until(lambda: desk.page.chats.rows.rowCount() == 1)
+    desk.page.panel.list.clicked.emit(desk.page.chats.rows.index(0))
+    await until(lambda: desk.page.conversation.chat.id == chat_id)
+    transcript = desk.page.transcript
+
+    def is_seen() -> bool:
+        views = [v for v in desk.answers if v.message.content.startswith("A walrus.")]
+        top = transcript.verticalScrollBar().value()
+        return any(top <= v.y() < top + transcript.viewport().height() // 2 for v in views)
+
+    await until(lambda: transcript.is_settled and is_seen())
+    assert not transcript.at_end
+    assert desk.page.conversation.messages[-2].content == "Question 23"
+
+
+async def test_a_hit_in_another_version_shows_that_version(desk: ChatDesk) -> None:
+    await desk.ask("Name an animal", "A walrus.")
+    old = desk.page.conversation.messages[-1].id
+    desk.client.script_reply(["A penguin."])
+    desk.page.regenerate_last()
+    await until(lambda: desk.page.conversation.messages[-1].id != old)
+    await desk.idle()
+    desk.page.show_chat(desk.page.conversation.chat.id, old)
+    await until(lambda: desk.page.conversation.messages[-1].id == old)
+
+
 async def test_trash_undo_restore_and_delete_for_good(desk: ChatDesk) -> None:
     await desk.ask("Keep me", "ok")
     chat_id = desk.page.conversation.chat.id
@@ -399,8 +433,10 @@ async def test_empty_states_teach(desk: ChatDesk) -> None:
     await desk.client.remove_model("tiny")
     await desk.client.remove_model("big")
     await until(lambda: desk.page.welcome.currentWidget() is desk.page.welcome.no_model)
+    desk.page.find_requested.connect(lambda: asked.append("find"))
     desk.page.welcome.import_button.click()
-    assert asked == ["import"]
+    desk.page.welcome.find_button.click()
+    assert asked == ["import", "find"]
 
 
 async def test_a_chat_whose_model_is_gone_says_so(desk: ChatDesk) -> None:

@@ -70,6 +70,16 @@ async def test_after_the_first_has_gone_the_next_is_the_first(folder: Path) -> N
     second.release()
 
 
+async def test_a_window_of_a_server_elsewhere_is_one_of_its_own(
+    folder: Path, first: SingleInstance
+) -> None:
+    elsewhere = SingleInstance(folder, "http://box:11711")
+    assert elsewhere.acquire()
+    assert not SingleInstance(folder, "http://box:11711").acquire()
+    assert not SingleInstance(folder).acquire()
+    elsewhere.release()
+
+
 async def test_a_lock_of_a_dead_process_is_taken_over(folder: Path) -> None:
     dead = _dead_pid()
     (folder / "window.lock").write_text(f"{dead}\nfreehold\n{os.uname().nodename}\n")

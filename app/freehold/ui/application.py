@@ -84,7 +84,7 @@ def run(paths: Paths, launch: Launch, *, address: str = "") -> int:
     check_address(address)
     app = make_application()
     try:
-        instance = take_place(paths, launch)
+        instance = take_place(paths, launch, address)
     except AppError as error:
         if not sys.stderr.isatty() and app.platformName() in ("xcb", "wayland"):
             show_failure(error)  # started from a menu: nobody reads the standard error
@@ -103,11 +103,11 @@ def run(paths: Paths, launch: Launch, *, address: str = "") -> int:
     return 0
 
 
-def take_place(paths: Paths, launch: Launch) -> SingleInstance | None:
-    """Become the one window of these folders; None when another took the launch over."""
+def take_place(paths: Paths, launch: Launch, address: str = "") -> SingleInstance | None:
+    """Become the one window of a server; None when the one there is took the launch over."""
     paths.create()
     open_log(paths)
-    instance = SingleInstance(paths.state)
+    instance = SingleInstance(paths.state, address.rstrip("/"))
     if instance.acquire():
         return instance
     instance.hand_over(launch.to_dict())

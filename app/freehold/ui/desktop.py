@@ -17,7 +17,7 @@ from freehold.paths import Paths, resources
 from freehold.ui import leaving
 from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
-from freehold.ui.library.library_page import LibraryPage
+from freehold.ui.library.library_page import FIND, LibraryPage
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.settings.page import SettingsPage
 from freehold.ui.state.models import ModelsState
@@ -209,6 +209,7 @@ class Desktop(QObject):
         page = ChatsPage(self.session, self.theme)
         page.models_page_requested.connect(lambda: self.window.go_to("models"))
         page.import_requested.connect(self._import)
+        page.find_requested.connect(self._find)
         return page
 
     def _make_models(self) -> QWidget:
@@ -229,6 +230,9 @@ class Desktop(QObject):
 
     def _import(self) -> None:
         cast(LibraryPage, self.window.go_to("models")).choose_file()
+
+    def _find(self) -> None:
+        cast(LibraryPage, self.window.go_to("models")).go_to(FIND)
 
     # --- wiring --------------------------------------------------------------------------
 

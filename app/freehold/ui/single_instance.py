@@ -1,4 +1,4 @@
-"""One window per user and data folder: a second launch hands over its arguments and ends."""
+"""One window per user, data folder and server: a second launch hands over its words and ends."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ class SingleInstance(QObject):
 
     launched = Signal(object)
 
-    def __init__(self, folder: Path, parent: QObject | None = None) -> None:
-        """`folder` is the state folder, private to the user."""
+    def __init__(self, folder: Path, address: str = "", parent: QObject | None = None) -> None:
+        """`folder` is the state folder, private to the user; `address` a server elsewhere."""
         super().__init__(parent)
-        self._lock = QLockFile(str(folder / "window.lock"))
+        name = f"window-{short_digest(address.encode())}" if address else "window"
+        self._lock = QLockFile(str(folder / f"{name}.lock"))
         # A lock is stale when its process is gone, however old it is; never by its age alone.
         self._lock.setStaleLockTime(0)
-        self._name = socket_name(folder)
+        self._name = socket_name(folder, address)
         self._server: QLocalServer | None = None
 
     def acquire(self) -> bool:
@@ -110,13 +111,18 @@ class SingleInstance(QObject):
         self.launched.emit(arguments)
 
 
-def socket_name(folder: Path) -> str:
+def socket_name(folder: Path, address: str = "") -> str:
     """Return where the instance listens: in the runtime folder, so only this user reaches it."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     place = Path(runtime) if runtime else folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    digest = short_digest(os.fsencode(folder) + address.encode())
     path = str(place / f"freehold-{digest}.sock")
     return path if len(path) <= LONGEST_SOCKET_PATH else f"freehold-{digest}"
+
+
+def short_digest(data: bytes) -> str:
+    """Return a short name for what may be long or hold any character."""
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def holder_pid(lock: Path) -> int | None:

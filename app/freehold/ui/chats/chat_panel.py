@@ -91,10 +91,11 @@ class ChatListView(QListView):
 class ChatPanel(QFrame):
     """Search, new chat, the list, the trash.
 
-    Signals: chat_opened(id), new_chat_asked, chat_gone(id): it was moved to the trash or deleted.
+    Signals: chat_opened(id, message id or ""), new_chat_asked, chat_gone(id): it was moved to the
+    trash or deleted.
     """
 
-    chat_opened = Signal(str)
+    chat_opened = Signal(str, str)
     new_chat_asked = Signal()
     chat_gone = Signal(str)
 
@@ -196,7 +197,10 @@ class ChatPanel(QFrame):
         self.mark(self._shown)
 
     def _on_opened(self, row: ChatSummary | SearchHit) -> None:
-        self.chat_opened.emit(row.id if isinstance(row, ChatSummary) else row.chat_id)
+        if isinstance(row, ChatSummary):
+            self.chat_opened.emit(row.id, "")
+        else:
+            self.chat_opened.emit(row.chat_id, row.message_id)
 
     def _on_trashed(self, chat: ChatSummary) -> None:
         self._undo = chat

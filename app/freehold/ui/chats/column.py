@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import shiboken6
 from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from freehold.ui.chats.message_view import MessageView
 from freehold.ui.chats.stack import Stack, wanted_height
+from freehold.ui.theme import Theme
+from freehold.ui.widgets.buttons import push_button
 
 MESSAGE_WIDTH: Final = 800  # a longer line is hard to read
 SIDE: Final = 24
@@ -24,6 +27,11 @@ class Column(Stack):
 
     def child_grew(self) -> None:
         self.grew.emit()
+
+    def first_below(self, top: int) -> QWidget | None:
+        """Return the first part that reaches below a height."""
+        seen = (p for p in self.parts if p.geometry().bottom() >= top and p.height() > 1)
+        return next(seen, None)
 
     def message_width(self, width: int) -> int:
         """Return how wide messages are in a column of `width`."""
@@ -42,6 +50,22 @@ class Column(Stack):
             if isinstance(part, Stack):
                 part.place()
             top += height
+
+
+def make_jump_button(theme: Theme, clicked: Callable[[], object], parent: QWidget) -> QPushButton:
+    """Return the hidden button that leads back to the newest message."""
+    button = push_button(theme, "Jump to latest", clicked, icon="arrow-down", parent=parent)
+    button.setProperty("floating", True)
+    button.hide()
+    return button
+
+
+def float_over(button: QWidget, area: QWidget) -> None:
+    """Put a button at the lower edge of an area, above what it shows."""
+    button.adjustSize()
+    left = (area.width() - button.width()) // 2
+    button.move(left, area.height() - button.height() - 12)
+    button.raise_()
 
 
 class Redrawing(QTimer):

@@ -150,7 +150,7 @@ class ModelMenu(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(2)
-        self._none = text_label("No model on this machine yet.", "muted", parent=self)
+        self._none = text_label("No model to chat with on this machine yet.", "muted", parent=self)
         self._none.setContentsMargins(12, 12, 12, 12)
         column.addWidget(self._none)
         self._area = QScrollArea(self)

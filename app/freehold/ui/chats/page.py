@@ -31,10 +31,12 @@ class ChatsPage(QWidget):
     Signals:
         models_page_requested: the person wants to see all models.
         import_requested: the person wants to import a model file.
+        find_requested: the person wants to look for a model to download.
     """
 
     models_page_requested = Signal()
     import_requested = Signal()
+    find_requested = Signal()
 
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,7 +112,7 @@ class ChatsPage(QWidget):
         self.header.import_requested.connect(self.import_requested)
         self.header.settings_toggled.connect(self._show_settings)
         self.welcome.import_asked.connect(self.import_requested)
-        self.welcome.models_asked.connect(self.models_page_requested)
+        self.welcome.find_asked.connect(self.find_requested)
         self.settings.closed.connect(lambda: self.header.settings_button.setChecked(False))
         self.settings.prompt_changed.connect(lambda text: conversation.update(system_prompt=text))
         self.settings.sampling_changed.connect(lambda found: conversation.update(sampling=found))
@@ -141,11 +143,11 @@ class ChatsPage(QWidget):
         self.conversation.open_blank(self._default_model())
         self.composer.box.setFocus()
 
-    def show_chat(self, chat_id: str) -> None:
-        """Open a stored chat."""
-        if chat_id and chat_id != self._shown_id:
+    def show_chat(self, chat_id: str, message_id: str = "") -> None:
+        """Open a stored chat, at a message where one is named."""
+        if chat_id and (message_id or chat_id != self._shown_id):
             self._leave()
-            self.conversation.open(chat_id)
+            self.conversation.open(chat_id, message_id)
 
     def focus_search(self) -> None:
         """Put the cursor into the search box."""

@@ -16,13 +16,12 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
-from freehold.ui.chats.column import Column, Redrawing
+from freehold.ui.chats.column import Column, Redrawing, float_over, make_jump_button
 from freehold.ui.chats.message_view import AssistantMessage, MessageView, make_message_view
 from freehold.ui.state.conversation import PAGE_MESSAGES, Conversation
 from freehold.ui.state.reply import Reply
 from freehold.ui.state.session import Session
 from freehold.ui.theme import Theme
-from freehold.ui.widgets.buttons import push_button
 from freehold.wire import Message
 
 MOST_ALIVE: Final = 200
@@ -53,12 +52,12 @@ class Transcript(QScrollArea):
         self._conversation = conversation
         self._session = session
         self._theme = theme
-        self._first = 0  # index of the first message alive
-        self._last = 0  # behind the last one
+        self._first = self._last = 0  # indexes of the first message alive and behind the last
         self._unfinished: list[MessageView] = []
         self._uncolored: list[MessageView] = []
         self._stick = True
         self._placing = False
+        self._sought = ""  # the message to show when those around it are drawn
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # keeps the middle
@@ -67,11 +66,7 @@ class Transcript(QScrollArea):
         self.column = Column()
         self.column.setProperty("page", True)
         self.setWidget(self.column)
-        self.jump_button = push_button(
-            theme, "Jump to latest", self.jump_to_latest, icon="arrow-down", parent=self
-        )
-        self.jump_button.setProperty("floating", True)
-        self.jump_button.hide()
+        self.jump_button = make_jump_button(theme, self.jump_to_latest, self)
         self._build_timer = QTimer(self)
         self._build_timer.setInterval(0)
         self._build_timer.timeout.connect(self._build)
@@ -83,6 +78,7 @@ class Transcript(QScrollArea):
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
         self.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
         conversation.opened.connect(self._on_opened)
+        conversation.found.connect(self.show_message)
         conversation.branch_changed.connect(self._on_branch_changed)
         conversation.older_loaded.connect(self._on_older_loaded)
         conversation.reply_changed.connect(self._follow_reply)
@@ -131,8 +127,20 @@ class Transcript(QScrollArea):
         self.ensureWidgetVisible(view, 0, 24)
         self._show_jump()
 
+    def show_message(self, message_id: str) -> None:
+        """Show a message and those around it; the last one stands at the end anyway."""
+        place, count = self._conversation.place_of(message_id), len(self._conversation.messages)
+        if place is not None and place < count - 1:
+            self._stick, self._sought = False, message_id
+            self._start(min(place + PAGE_MESSAGES // 2, count))
+
+    def _show_sought(self) -> None:
+        view, self._sought = self.view_of(self._sought), ""
+        if view is not None:
+            self.verticalScrollBar().setValue(view.y() - END_SLACK)
+
     def _on_opened(self) -> None:
-        self._stick = True
+        self._stick, self._sought = True, ""
         self._start(len(self._conversation.messages))
 
     def _start(self, last: int) -> None:
@@ -150,7 +158,7 @@ class Transcript(QScrollArea):
         """Keep the views of messages that are still there, in order, and make the others."""
         messages = self._conversation.messages
         views = self.views
-        same, first = 0, self._place_of(views[0].message.id) if views else None
+        same, first = 0, self._conversation.place_of(views[0].message.id) if views else None
         if first is None:
             self._start(len(messages))
             return
@@ -186,10 +194,6 @@ class Transcript(QScrollArea):
         self._last += count
         self._build_timer.start()
 
-    def _place_of(self, message_id: str) -> int | None:
-        ids = (message.id for message in self._conversation.messages)
-        return next((place for place, known in enumerate(ids) if known == message_id), None)
-
     # --- building --------------------------------------------------------------------------------
 
     def _build(self) -> None:
@@ -210,6 +214,7 @@ class Transcript(QScrollArea):
                 break
         self.place_column()
         if not self._build_timer.isActive():
+            self._show_sought()
             self._take_down()
             self.settled.emit()
 
@@ -334,10 +339,8 @@ class Transcript(QScrollArea):
     def _anchor(self) -> tuple[QWidget, int] | None:
         """Return the first message seen and how far above the upper edge it begins."""
         top = self.verticalScrollBar().value()
-        for part in self.column.parts:
-            if part.geometry().bottom() >= top and part.height() > 1:
-                return part, part.y() - top
-        return None
+        part = self.column.first_below(top)
+        return None if part is None else (part, part.y() - top)
 
     def _place_soon(self) -> None:
         if not self._placing and not self._place_timer.isActive():
@@ -381,10 +384,7 @@ class Transcript(QScrollArea):
     def _show_jump(self) -> None:
         self.jump_button.setVisible(not self._stick and self.verticalScrollBar().maximum() > 0)
         if not self.jump_button.isHidden():
-            self.jump_button.adjustSize()
-            left = (self.width() - self.jump_button.width()) // 2
-            self.jump_button.move(left, self.height() - self.jump_button.height() - 12)
-            self.jump_button.raise_()
+            float_over(self.jump_button, self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -14,11 +14,11 @@ from freehold.ui.widgets.empty_state import EmptyState
 class Welcome(QStackedWidget):
     """Three empty states: no server yet, no model yet, nothing said yet.
 
-    Signals: import_asked, models_asked.
+    Signals: import_asked, find_asked.
     """
 
     import_asked = Signal()
-    models_asked = Signal()
+    find_asked = Signal()
 
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,16 +32,14 @@ class Welcome(QStackedWidget):
         self.import_button = push_button(
             theme, "Import a GGUF file…", self.import_asked.emit, kind="primary", icon="plus"
         )
+        self.find_button = push_button(theme, "Find a model", self.find_asked.emit, icon="search")
         self.no_model = EmptyState(
             theme,
             "models",
             "Bring a model of your own",
-            "Freehold runs language models that lie on this machine, as GGUF files. Import one"
-            " you have: it stays where it is, and nothing leaves the machine.",
-            (
-                self.import_button,
-                push_button(theme, "Manage models", self.models_asked.emit),
-            ),
+            "A model is a file on this machine, and what you write to it never leaves the machine."
+            " Import a GGUF file you have (it stays where it is), or find one to download.",
+            (self.import_button, self.find_button),
         )
         self.blank = EmptyState(
             theme,

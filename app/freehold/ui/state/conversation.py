@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
+from freehold.client.protocol import Client
 from freehold.errors import AppError
 from freehold.ui.state.delay import Delay
 from freehold.ui.state.reply import BUSY, Reply
@@ -30,6 +31,7 @@ from freehold.wire import (
 )
 
 PAGE_MESSAGES: Final = 30
+SEEK_MESSAGES: Final = 200
 RELOAD_MS: Final = 120
 
 
@@ -38,6 +40,7 @@ class Conversation(QObject):
 
     Signals:
         opened: another chat is shown; read everything again.
+        found: the message the chat was opened for is among those loaded (its id).
         branch_changed: messages or versions changed; those with a known id may be kept.
         older_loaded: earlier messages were put before the others (how many).
         reply_changed: `reply` is another one, or none.
@@ -46,6 +49,7 @@ class Conversation(QObject):
     """
 
     opened = Signal()
+    found = Signal(str)
     branch_changed = Signal()
     older_loaded = Signal(int)
     reply_changed = Signal()
@@ -87,15 +91,17 @@ class Conversation(QObject):
         self._adopt(blank_chat(model_ref))
         self.opened.emit()
 
-    def open(self, chat_id: str) -> None:
-        """Show a stored chat."""
+    def open(self, chat_id: str, message_id: str = "") -> None:
+        """Show a stored chat, with enough of it to hold a message that is looked for."""
         self._wanted = chat_id
         self.loading = True
-        spawn(self, self._open(chat_id))
+        spawn(self, self._open(chat_id, message_id))
 
-    async def _open(self, chat_id: str) -> None:
+    async def _open(self, chat_id: str, message_id: str) -> None:
         try:
             chat = await self._session.client.chat(chat_id, limit=PAGE_MESSAGES)
+            if message_id and not holds(chat, message_id):
+                chat = await self._reach(chat, message_id)
         except AppError as error:
             self.loading = False
             self.failed.emit(error)
@@ -104,6 +110,26 @@ class Conversation(QObject):
             self.loading = False
             self._adopt(chat)
             self.opened.emit()
+            if self.place_of(message_id) is not None:
+                self.found.emit(message_id)
+
+    async def _reach(self, chat: Chat, message_id: str) -> Chat:
+        """Return the chat with more of its branch, or another branch, so that it holds a message.
+
+        One that is gone meanwhile leaves the chat as it is.
+        """
+        client = self._session.client
+        found = await load_back(client, chat, message_id)
+        if not holds(found, message_id):
+            await client.select(message_id)
+            newest = await client.chat(chat.id, limit=PAGE_MESSAGES)
+            found = await load_back(client, newest, message_id)
+        return found if holds(found, message_id) else chat
+
+    def place_of(self, message_id: str) -> int | None:
+        """Return where a message stands among those loaded."""
+        ids = [message.id for message in self.messages]
+        return ids.index(message_id) if message_id in ids else None
 
     def load_older(self) -> None:
         """Load the page before the first loaded message."""
@@ -122,6 +148,7 @@ class Conversation(QObject):
             self._loading_older = False
         if self.chat.id == chat_id and self.messages and self.messages[0].id == before:
             self.messages[:0] = page.messages
+            self.siblings.update(page.siblings)
             self.total = page.total if page.messages else len(self.messages)
             self.older_loaded.emit(len(page.messages))
 
@@ -308,8 +335,28 @@ class Conversation(QObject):
         self._reload_timer.start()  # context use and title may have changed
 
     def _index(self, message_id: str) -> int:
-        ids = [message.id for message in self.messages]
-        return ids.index(message_id) if message_id in ids else len(ids)
+        place = self.place_of(message_id)
+        return len(self.messages) if place is None else place
+
+
+def holds(chat: Chat, message_id: str) -> bool:
+    """Return whether a message is among those loaded."""
+    return any(message.id == message_id for message in chat.messages)
+
+
+async def load_back(client: Client, chat: Chat, message_id: str) -> Chat:
+    """Return the chat with older messages, page by page until one of them is the one named."""
+    while not holds(chat, message_id) and chat.messages:
+        first = chat.messages[0].id
+        page = await client.chat(chat.id, limit=SEEK_MESSAGES, before=first)
+        if not page.messages:
+            break
+        chat = msgspec.structs.replace(
+            chat,
+            messages=(*page.messages, *chat.messages),
+            siblings={**page.siblings, **chat.siblings},
+        )
+    return chat
 
 
 def blank_chat(model_ref: str = "") -> Chat:
