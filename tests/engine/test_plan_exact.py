@@ -227,7 +227,7 @@ async def test_an_option_llama_cpp_refuses(child: MeasureProcess) -> None:
 
 async def test_when_it_does_not_fit_three_ways_out(child: MeasureProcess) -> None:
     machine = dataclasses.replace(
-        TIGHT.budgets, ram=RamBudget(17_000_000, 17_000_000, reserve_bytes=0)
+        TIGHT.budgets, ram=RamBudget(50_000_000, 50_000_000, reserve_bytes=0)
     )
     request = PlanRequest(ref="", context_tokens=32768, kv_type="f32")
     plan = await plan_model(tiny_model(), request, Place(machine), child)
