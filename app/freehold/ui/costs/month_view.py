@@ -31,6 +31,14 @@ from freehold.wire_costs import CostRow, CostSummary
 
 COLUMNS = ("", "Requests", "Read", "Cached", "Written", "Energy", "Money")
 ROW_HEIGHT = 36
+# How the ledger calls those who have no name of their own.
+NAMES = {
+    "standby": "Standby",
+    "total": "Total",
+    "owner": "You",
+    "window": "You, in Chats",
+    "api": "Other programs",
+}
 SHARINGS = (
     ("own line", "a line of its own"),
     ("by seat", "shared equally"),
@@ -186,10 +194,9 @@ def _table() -> QTableWidget:
 
 def row_texts(row: CostRow, currency: str) -> tuple[str, ...]:
     """Return a row's cells."""
-    names = {"standby": "Standby", "total": "Total", "owner": "You"}
     counts = (row.requests, row.prompt_tokens, row.cached_tokens, row.completion_tokens)
     return (
-        names.get(row.name, row.name),
+        NAMES.get(row.name, row.name),
         *(f"{count:,}" if count else "–" for count in counts),
         energy(row.energy_joules),
         money(row.money, currency),
