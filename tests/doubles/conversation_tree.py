@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -64,9 +64,9 @@ class Conversation:
         """Return whether a reply is under way."""
         return any(m.status in BUSY for m in self.messages.values())
 
-    def siblings(self) -> dict[str, tuple[str, ...]]:
-        """Return, for each message of the active branch with alternatives, all their ids."""
-        groups = {m.id: self.children(m.parent_id) for m in self.branch()}
+    def siblings(self, messages: Sequence[Message]) -> dict[str, tuple[str, ...]]:
+        """Return, for each of these messages with alternatives, all their ids."""
+        groups = {m.id: self.children(m.parent_id) for m in messages}
         return {id_: group for id_, group in groups.items() if len(group) > 1}
 
     def summary(self) -> ChatSummary:
@@ -103,7 +103,7 @@ class Conversation:
             draft=self.draft,
             messages=branch[start:end],
             total=len(branch),
-            siblings=self.siblings(),
+            siblings=self.siblings(branch[start:end]),
             sampling=dict(self.sampling),
             context_used_tokens=used,
             trashed_at=self.trashed_at,

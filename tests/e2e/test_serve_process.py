@@ -174,6 +174,33 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize("command", [["serve"], ["models"], ["load", "x"], ["chat", "-q", "Hello"]])
+def test_no_write_permission_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    folder = tmp_path / "mine"
+    assert freehold(folder, "models").returncode == 0  # used before, and taken away since
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    # The superuser may write everywhere, unless it gives that up.
+    rights = "-dac_override,-dac_read_search,-fowner"
+    words = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
+    answer = subprocess.run(
+        [*(words if os.geteuid() == 0 else []), sys.executable, "-m", "freehold", *command],
+        env={**os.environ, "FREEHOLD_DATA": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=START_LIMIT_S,
+        check=False,
+    )
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    assert answer.returncode == 1
+    said = answer.stderr.strip()
+    assert "\n" not in said
+    assert "cannot write" in said
+    assert str(folder) in said
+    assert "write permission" in said
+
+
 def imported(folder: Path) -> list[dict[str, Any]]:
     """Return the models that did not come with Freehold."""
     entries = json.loads(freehold(folder, "models", "--json").stdout)

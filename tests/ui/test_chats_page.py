@@ -82,6 +82,26 @@ async def test_regenerate_and_version_arrows(desk: ChatDesk) -> None:
     assert not desk.answers[-1].footer.previous_button.isEnabled()
 
 
+async def test_versions_far_back_keep_their_arrows(desk: ChatDesk) -> None:
+    await desk.ask("First", "One answer.")
+    old = desk.page.conversation.messages[-1].id
+    desk.client.script_reply(["Another answer."])
+    desk.page.regenerate_last()
+    await until(lambda: desk.page.conversation.messages[-1].id != old)
+    await desk.idle()
+    for number in range(16):
+        await desk.ask(f"Question {number}", "Words. " * 60)
+    chat_id = desk.page.conversation.chat.id
+    desk.page.new_chat()
+    desk.page.show_chat(chat_id)
+    await until(lambda: desk.page.conversation.has_older and desk.page.transcript.is_settled)
+    desk.page.transcript.verticalScrollBar().setValue(0)
+    await until(lambda: not desk.page.conversation.has_older)
+    versions = desk.page.conversation.siblings[desk.page.conversation.messages[1].id]
+    assert versions[0] == old
+    assert len(versions) == 2
+
+
 async def test_editing_a_question_makes_a_branch_and_both_stay(desk: ChatDesk) -> None:
     await desk.ask("First question", "First answer")
     await desk.ask("Second question", "Second answer")
