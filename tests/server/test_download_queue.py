@@ -262,3 +262,20 @@ async def test_a_terabyte_in_33_shards_is_listed_in_under_a_second(
     (variant,) = page.variants
     assert (variant.files, variant.missing) == (33, 0)
     assert variant.bytes == sum(shards.values())
+
+
+@pytest.mark.parametrize("path", ["/api/models", "README.md"])
+async def test_no_redirect_of_the_hub_takes_the_token_along(
+    client: HttpClient, hub: Hub, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    hub.faults.add("leak", host="hub", path=path)
+    if path == "README.md":
+        assert (await client.hub_page(TINY)).card == ""
+    else:
+        with pytest.raises(AppError):
+            await client.search_hub(HubQuery(text="x"))
+    seen = hub.seen("foreign")
+    assert seen
+    assert all(s.authorization == "" and "hf_good" not in s.path for s in seen)
+    assert any(s.authorization == "Bearer hf_good" for s in hub.seen("hub"))

@@ -5,21 +5,16 @@ Everything blocks; the service calls it in threads. Nothing here downloads model
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import httpx2
-import huggingface_hub
 import truststore
-from huggingface_hub import HfApi
-from huggingface_hub import errors as hub_failures
-from huggingface_hub.hf_api import RepoFile as ListedFile
-from huggingface_hub.utils import logging as hub_logging
 
 from freehold.errors import AppError
 from freehold.library.download.origin import Repository
@@ -28,6 +23,12 @@ from freehold.library.hub_errors import offline, refused_access
 from freehold.library.hub_token import TokenStore
 from freehold.library.variants import Listing, RepoFile, group_variants
 from freehold.wire_library import HubModel, HubQuery
+
+if TYPE_CHECKING:
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.hf_api import RepoFile as ListedFile
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,6 @@ class Hub:
     def __init__(self, tokens: TokenStore, environment: Mapping[str, str] = os.environ) -> None:
         self._tokens = tokens
         self._environment = environment
-        huggingface_hub.set_client_factory(_make_client)
-        # What goes wrong is told as an AppError; its log would repeat addresses.
-        hub_logging.set_verbosity_error()
 
     @property
     def endpoint(self) -> str:
@@ -116,6 +114,7 @@ class Hub:
         Raises: AppError: as `search`, `invalid_request`, `not_found`, `forbidden`.
         """
         check_repository(repository)
+        from huggingface_hub.hf_api import RepoFile as ListedFile
 
         def ask(api: HfApi) -> RepositoryPage:
             info = api.model_info(
@@ -152,6 +151,8 @@ class Hub:
     # --- inside ------------------------------------------------------------------------------
 
     def _read_card(self, repository: str, revision: str, files: list[ListedFile]) -> str:
+        import httpx2
+
         size = next((file.size for file in files if file.path == "README.md"), 0)
         if not size:
             return ""
@@ -176,6 +177,12 @@ class Hub:
     def _ask(self, ask: Callable[[HfApi], T], repository: str) -> T:
         if self.is_offline:
             raise offline()
+        # Here: the server starts half a second sooner, and most starts never ask the hub.
+        import httpx2
+        from huggingface_hub import HfApi
+        from huggingface_hub import errors as hub_failures
+
+        _configure()
         token = self._tokens.read().value
         api = HfApi(endpoint=self.endpoint, token=token or False)
         try:
@@ -190,9 +197,9 @@ class Hub:
             # The client library trusts the shape of answers; a sign-in page has none.
             raise _not_a_hub(self.endpoint) from error
 
-    def _explain(
-        self, error: hub_failures.HfHubHTTPError, repository: str, *, has_token: bool
-    ) -> AppError:
+    def _explain(self, error: HfHubHTTPError, repository: str, *, has_token: bool) -> AppError:
+        from huggingface_hub.errors import RepositoryNotFoundError
+
         response = error.response
         status = response.status_code
         code = response.headers.get("x-error-code", "")
@@ -204,7 +211,7 @@ class Hub:
                 "Wait a minute and try again; a token raises the limit.",
                 retryable=True,
             )
-        if isinstance(error, hub_failures.RepositoryNotFoundError) and code != "GatedRepo":
+        if isinstance(error, RepositoryNotFoundError) and code != "GatedRepo":
             return AppError(
                 "not_found",
                 f"There is no repository called {repository} on the hub, or it is private.",
@@ -280,11 +287,24 @@ def _commit(value: object) -> str:
     return "main"
 
 
+@functools.cache
+def _configure() -> None:
+    """Set the client library up, once."""
+    import huggingface_hub
+    from huggingface_hub.utils import logging as hub_logging
+
+    huggingface_hub.set_client_factory(_make_client)
+    # What goes wrong is told as an AppError; its log would repeat addresses.
+    hub_logging.set_verbosity_error()
+
+
 def _certificates() -> ssl.SSLContext:
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _make_client() -> httpx2.Client:
+    import httpx2
+
     # The library's own waits for ever and brings its own list of certificates.
     return httpx2.Client(verify=_certificates(), follow_redirects=True, timeout=ANSWER_S)
 
