@@ -344,3 +344,38 @@ def test_a_bandwidth_limit_holds(hub: Hub, tmp_path: Path) -> None:
     began = time.monotonic()
     transfer.run()
     assert 0.4 <= time.monotonic() - began < 3
+
+
+def test_a_folder_that_vanishes_is_named_and_the_rest_is_kept(hub: Hub, tmp_path: Path) -> None:
+    data = some_bytes(SIZE)
+    files = publish(hub, {"m.gguf": data})
+    models = tmp_path / "disk"
+    hub.faults.add("stall", after=CHUNK // 2, times=3)
+    transfer = make_transfer(hub, models, files, stall_s=2)
+    runner = run_in_thread(transfer)
+    wait(lambda: len(hub.faults.happened) == 3)
+    models.rename(tmp_path / "unplugged")
+    error = runner.join_result()
+    assert isinstance(error, AppError)
+    assert error.code == "not_found"
+    assert "is gone" in error.message
+    (tmp_path / "unplugged").rename(models)
+    again = make_transfer(hub, models, files)
+    assert again.places[0].done_bytes() == SIZE
+    again.run()
+    assert contents(again.places) == {"m.gguf": data}
+
+
+@pytest.mark.allow_logs("the checksum differs")
+def test_a_bit_flipped_anywhere_on_the_way_is_caught(hub: Hub, tmp_path: Path) -> None:
+    """Without the server's digests the bad chunk is found by comparing with a second reading."""
+    dice = random.Random(9)
+    data = some_bytes(8 * 4096)
+    files = publish(hub, {"m.gguf": data})
+    for number in range(10):
+        hub.faults.mix(dice, 1, ("flip",), share=0.3)
+        transfer = make_transfer(hub, tmp_path / str(number), files, chunk_bytes=4096)
+        transfer.run()
+        assert contents(transfer.places) == {"m.gguf": data}
+        assert transfer.control.refetched <= 8
+        hub.faults.clear()
