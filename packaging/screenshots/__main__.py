@@ -11,7 +11,7 @@ from pathlib import Path
 
 from doubles.displays import start_display
 
-SCENES = ("chat", "models", "machine", "costs", "settings")
+SCENES = ("chat", "models", "machine", "costs", "costs-live", "costs-month", "settings")
 THEMES = ("light", "dark")
 SCENE_LIMIT_S = 90
 

@@ -11,11 +11,13 @@ import qasync
 from PySide6.QtWidgets import QApplication
 
 from doubles.client import FakeClient
+from doubles.costs_scene import furnish_costs
 from doubles.scenes import QWEN, busy_workstation
 from doubles.waiting import until
 from freehold.paths import user_paths
 from freehold.ui.application import make_application
 from freehold.ui.chats.page import ChatsPage
+from freehold.ui.costs.page import CostsPage
 from freehold.ui.desktop import Desktop, Launch
 from freehold.ui.theme import Setting
 from freehold.wire import Settings
@@ -40,6 +42,8 @@ async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
     await until(lambda: desktop.session.is_connected)
     if scene == "chat":
         await _open_chat(desktop, server)
+    elif scene.startswith("costs"):
+        await _open_costs(desktop, server, scene.partition("-")[2])
     else:
         desktop.window.go_to(scene)
     await asyncio.sleep(SETTLE_S)
@@ -53,6 +57,14 @@ async def _open_chat(desktop: Desktop, server: FakeClient) -> None:
     newest = (await server.chats())[0]
     page.show_chat(newest.id)
     await until(lambda: page.conversation.messages)
+
+
+async def _open_costs(desktop: Desktop, server: FakeClient, part: str) -> None:
+    furnish_costs(server)
+    page = cast(CostsPage, desktop.window.go_to("costs"))
+    await until(lambda: page.own.answer is not None and page.live.power is not None)
+    page.show_part(part or "own")
+    await until(lambda: page.state.advice is not None)
 
 
 def main() -> int:

@@ -78,7 +78,8 @@ class OwnOrRentView(QWidget):
         pick = QHBoxLayout()
         pick.addWidget(text_label("Begin with", "strong"))
         pick.addSpacing(SIZES["space"])
-        pick.addWidget(self.scenario, 1)
+        pick.addWidget(self.scenario, 4)
+        pick.addStretch(1)
         self.edit_prices = push_button(
             self._theme, "Edit prices…", self._edit_prices, kind="quiet", icon="edit"
         )
