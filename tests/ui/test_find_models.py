@@ -302,3 +302,30 @@ async def test_own_folders_are_added_and_taken_off(
     dialog.remove_path("/mnt/models")
     await until(lambda: workstation.stored_settings.model_folders == ())
     dialog.accept()
+
+
+async def test_the_token_can_be_looked_at_and_removed(
+    page: LibraryPage, workstation: FakeClient
+) -> None:
+    said: list[str] = []
+    page.said.connect(said.append)
+    page.finder.token.click()
+    await until(lambda: page.findChildren(TokenDialog))
+    dialog = page.findChildren(TokenDialog)[0]
+    assert dialog.kept.text() == "No token is kept."
+    assert not dialog.remove.isVisible()
+    dialog.field.setText("hf_good")
+    dialog.save.click()
+    await until(lambda: said)
+    assert said == [
+        "The hub knows you as ada. There is no key ring here: it is kept in a file that only you"
+        " can read."
+    ]
+    await until(lambda: not page.findChildren(TokenDialog))
+    page.finder.token.click()
+    await until(lambda: page.findChildren(TokenDialog))
+    dialog = page.findChildren(TokenDialog)[0]
+    assert dialog.remove.isVisible()
+    dialog.remove.click()
+    await until(lambda: workstation.shelf.token == "")
+    await until(lambda: said[-1] == "No token is kept.")

@@ -9,7 +9,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from freehold.ui.library.download_row import DownloadActions, DownloadRow
-from freehold.ui.library.token_dialog import ask_token
+from freehold.ui.library.token_dialog import account_words, ask_token
 from freehold.ui.state.downloads import DownloadsState
 from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Session
@@ -113,7 +113,7 @@ class DownloadsPanel(QFrame):
     async def _give_token(self, download: Download) -> None:
         account = await ask_token(self._theme, self, self._session)
         if account is not None:
-            self.said.emit(f"The hub knows you as {account.name}.")
+            self.said.emit(account_words(account))
             await self._downloads.resume(download.id)
 
     def _choose_limit(self, index: int) -> None:

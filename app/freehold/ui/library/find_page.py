@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from freehold.errors import AppError
 from freehold.ui.library.repository_view import RepositoryView
 from freehold.ui.library.result_card import ResultCard, catalog_card, hub_card
+from freehold.ui.library.token_dialog import account_words, ask_token
 from freehold.ui.state.downloads import DownloadsState
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
@@ -75,6 +76,8 @@ class FindPage(QWidget):
         self._task: asyncio.Task[None] | None = None
         self.setAccessibleName("Find models")
         self.list = ScrollPage("Find models", "")
+        self.token = push_button(theme, "Your token…", self._show_token, kind="quiet")
+        self.list.head_buttons.addWidget(self.token)
         self.field = QLineEdit()
         self.field.setPlaceholderText("Name of a model, or OWNER/NAME")
         self.field.setAccessibleName("Search for models")
@@ -134,6 +137,16 @@ class FindPage(QWidget):
     def cards(self) -> list[ResultCard]:
         """Return the cards that are shown."""
         return [card for card in self._cards if isinstance(card, ResultCard)]
+
+    def _show_token(self) -> None:
+        spawn(self, self._change_token(), name="token", failed=self._session.show_error)
+
+    async def _change_token(self) -> None:
+        now = await self._session.client.hub_account()
+        account = await ask_token(self._theme, self, self._session, now)
+        if account is not None:
+            self.said.emit(account_words(account))
+            self.search()
 
     def _begin(self) -> None:
         if not self._catalog:

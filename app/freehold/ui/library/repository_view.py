@@ -12,7 +12,7 @@ from freehold.errors import AppError
 from freehold.ui.chats.sheet import SHEET
 from freehold.ui.library.card_text import CardText
 from freehold.ui.library.downloads_panel import open_page
-from freehold.ui.library.token_dialog import ask_token
+from freehold.ui.library.token_dialog import account_words, ask_token
 from freehold.ui.library.variant_row import VariantActions, VariantRow
 from freehold.ui.library.words import joined, model_facts
 from freehold.ui.state.downloads import DownloadsState
@@ -130,7 +130,7 @@ class RepositoryView(ScrollPage):
     async def _give_token(self) -> None:
         account = await ask_token(self._theme, self, self._session)
         if account is not None:
-            self.said.emit(f"The hub knows you as {account.name}.")
+            self.said.emit(account_words(account))
             self.refresh()
 
     def _open(self) -> None:

@@ -35,6 +35,10 @@ class TokenDialog(QDialog):
         self.setModal(True)
         self.setMinimumWidth(500)
         self.setAccessibleName("Your token of the hub")
+        self.kept = text_label("", "small", wrap=True)
+        self.kept.hide()
+        self.remove = push_button(theme, "Remove it", self._remove, kind="quiet")
+        self.remove.hide()
         self.field = QLineEdit()
         self.field.setEchoMode(QLineEdit.EchoMode.Password)
         self.field.setPlaceholderText("hf_…")
@@ -54,6 +58,7 @@ class TokenDialog(QDialog):
         row = QHBoxLayout()
         row.setSpacing(SIZES["space"])
         row.addWidget(page)
+        row.addWidget(self.remove)
         row.addStretch(1)
         row.addWidget(cancel)
         row.addWidget(self.save)
@@ -63,9 +68,19 @@ class TokenDialog(QDialog):
         column.setSpacing(SIZES["space-2"])
         column.addWidget(text_label("Your token of the hub", "section"))
         column.addWidget(text_label(TEXT, "muted", wrap=True))
+        column.addWidget(self.kept)
         column.addWidget(self.field)
         column.addWidget(self.problem)
         column.addLayout(row)
+
+    def show_account(self, account: HubAccount) -> None:
+        """Show whose token is in force, where it is kept, and a way to remove it."""
+        self.kept.setText(account_words(account))
+        self.kept.show()
+        self.remove.setVisible(account.kept_in in ("keyring", "file"))
+        if account.kept_in == "environment":
+            self.field.setEnabled(False)
+            self.save.setEnabled(False)
 
     def show_error(self, error: AppError) -> None:
         """Show why the token was not taken."""
@@ -77,6 +92,13 @@ class TokenDialog(QDialog):
         self.save.setEnabled(False)
         spawn(self, self._send(self.field.text()), name="save token")
 
+    def _remove(self) -> None:
+        spawn(self, self._forget(), name="remove token")
+
+    async def _forget(self) -> None:
+        self.account = await self._session.client.save_hub_token("")
+        self.accept()
+
     async def _send(self, token: str) -> None:
         if not token.strip():
             raise AppError("invalid_request", "No token was given.", "Paste it into the field.")
@@ -84,9 +106,30 @@ class TokenDialog(QDialog):
         self.accept()
 
 
-async def ask_token(theme: Theme, parent: QWidget, session: Session) -> HubAccount | None:
-    """Ask for the token over `parent`; return the account, None when nothing was given."""
+def account_words(account: HubAccount) -> str:
+    """Return whose token is in force and where it is kept."""
+    place = {
+        "environment": "It comes from HF_TOKEN and is changed there.",
+        "keyring": "It is kept in your system's key ring.",
+        "file": "There is no key ring here: it is kept in a file that only you can read.",
+        "none": "",
+    }[account.kept_in]
+    if account.kept_in == "none":
+        return "No token is kept."
+    known = f"The hub knows you as {account.name}." if account.name else "A token is kept."
+    return f"{known} {place}"
+
+
+async def ask_token(
+    theme: Theme, parent: QWidget, session: Session, account: HubAccount | None = None
+) -> HubAccount | None:
+    """Ask for the token over `parent`; return the account, None when nothing was changed.
+
+    account: the one in force, shown with a way to remove it.
+    """
     dialog = TokenDialog(theme, session, parent)
+    if account is not None:
+        dialog.show_account(account)
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finished(_result: int) -> None:
