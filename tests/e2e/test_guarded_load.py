@@ -39,10 +39,9 @@ async def server(tmp_path: Path) -> AsyncIterator[tuple[LiveServer, HttpClient]]
 
 async def load(client: HttpClient, ref: str, request: LoadRequest | None = None) -> EngineState:
     """Load and wait; raises the AppError that the load failed with."""
-    before = (await client.state()).seq
     await client.load_model(ref, request)
     async with asyncio.timeout(60):
-        return await wait_ready(client, ref, before, show=lambda _state: None)
+        return await wait_ready(client, ref, show=lambda _state: None)
 
 
 async def test_what_is_loaded_is_what_was_planned(
