@@ -38,10 +38,8 @@ def test_tables_are_markdown(ending: str, tmp_path: Path) -> None:
     assert "| Part | Price |\n| --- | --- |\n| Copper pipe | 17.4" in document.text
 
 
-@pytest.mark.parametrize("ending", MAKERS)
+@pytest.mark.parametrize("ending", [e for e in MAKERS if e not in ("csv", "md", "py", "txt")])
 def test_content_tells_the_kind_whatever_the_ending(ending: str, tmp_path: Path) -> None:
-    if ending in ("csv", "md", "py", "txt"):
-        pytest.skip("text of any kind looks alike")
     document = parse_file(put(tmp_path, "wrong.dat", MAKERS[ending]()))
     assert document.kind == ending
 

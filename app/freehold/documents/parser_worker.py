@@ -103,6 +103,14 @@ def _answer(source: Source, page: int | None) -> ParserMessage:
         return Refused(
             refusals.too_large(source.name, "reading it takes more than 1 GB of memory").to_dict()
         )
+    except ImportError:  # the installation's fault, not the file's
+        return Refused(
+            AppError(
+                "internal",
+                f"A library that reads files like “{source.name}” is missing.",
+                "Run `freehold doctor`, then install Freehold again.",
+            ).to_dict()
+        )
     except RecursionError:
         return Refused(refusals.damaged(source.name, "its parts are nested too deep").to_dict())
     except Exception as error:  # noqa: BLE001 - the edge of the process: one file's failure
