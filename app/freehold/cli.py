@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -76,7 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return stop_printing()
     except AppError as error:
         return report(error, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:
@@ -84,6 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception("command %s failed", args.command)
         return report(internal(), as_json=getattr(args, "json", False))
+    return status
+
+
+def stop_printing() -> int:
+    """Give up the standard output, whose reader has left (`freehold models | head -1`)."""
+    # Else Python fails once more at its end, when it writes out what is still held.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def opens_window(arguments: Sequence[str]) -> bool:

@@ -459,6 +459,16 @@ async def test_empty_states_teach(desk: ChatDesk) -> None:
     assert asked == ["import", "find"]
 
 
+async def test_the_model_button_keeps_short_what_an_error_tells_at_length(desk: ChatDesk) -> None:
+    why = "The model takes 1.00 TB and 18.4 GB of memory are free."
+    desk.client.fail_load("big", AppError("does_not_fit", why, "Choose a smaller one."))
+    desk.page.conversation.update(model_ref="big")
+    await desk.client.load_model("big")
+    desk.client.release_loads()
+    await until(lambda: "did not load" in desk.page.header.model_button.text())
+    assert "memory" not in desk.page.header.model_button.text()
+
+
 async def test_a_chat_whose_model_is_gone_says_so(desk: ChatDesk) -> None:
     await desk.ask("One", "1")
     await desk.client.remove_model("tiny")

@@ -129,6 +129,23 @@ async def test_a_server_that_dies_at_its_start_is_named_with_its_last_words(
     assert "Port 11711 is taken." in failed.value.message
 
 
+async def test_a_server_that_could_not_even_write_why_on_a_full_disk_is_explained(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spawn(_to: Paths) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+
+    monkeypatch.setattr(discovery, "spawn_server", spawn)
+    with pytest.raises(AppError) as silent:
+        await ensure_server(paths, wait_s=20)
+    assert silent.value.message == "Freehold's server did not start: it ended with status 1."
+    monkeypatch.setattr(discovery, "FULL_BYTES", 10**18)
+    with pytest.raises(AppError) as full:
+        await ensure_server(paths, wait_s=20)
+    assert full.value.code == "disk_full"
+    assert str(paths.data) in full.value.message
+
+
 async def test_a_newer_server_is_only_warned_about(
     paths: Paths, server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ START_S: Final = 30.0
 STOP_S: Final = 20.0
 LOOK_S: Final = 0.05
 LOG_TAIL_BYTES: Final = 2000
+FULL_BYTES: Final = 1_000_000
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
@@ -232,9 +234,15 @@ def _did_not_start(paths: Paths, why: str) -> AppError:
         text = (paths.logs / "server-start.log").read_text("utf-8", "replace")[-LOG_TAIL_BYTES:]
     last = text.strip().splitlines()[-1] if text.strip() else ""
     said = last.removeprefix("freehold: ")
+    if not said and shutil.disk_usage(paths.logs).free < FULL_BYTES:  # it could not even say so
+        return AppError(
+            "disk_full",
+            f"Freehold's server did not start: there is no room on the disk of {paths.data}.",
+            "Free some space there; what is already stored can still be read.",
+        )
     return AppError(
         "server_unreachable",
-        f"Freehold's server did not start: {said or why}",
+        f"Freehold's server did not start: {said or f'{why}.'}",
         f"The log in {paths.logs} has the details.",
         detail={"why": why, "output": text},
     )

@@ -234,6 +234,8 @@ class ModelButton(QPushButton):
     def show_model(self, name: str, engine: EngineState | None, *, missing: bool) -> None:
         """Show a model's name and what its engine is doing."""
         state = phase_text(engine) if engine is not None else "not loaded"
+        if engine is not None and engine.phase == "failed":
+            state = "did not load"  # why is told where there is room
         if missing:
             state = "not on this machine"
         text = f"{name}  ·  {state}" if name else "Choose a model"
