@@ -202,7 +202,8 @@ class FakeCosts:
     def _tariff_state(self) -> TariffState:
         if self.plan is not None:
             when = datetime.datetime.fromtimestamp(self.now, datetime.UTC)
-            price = price_at(check_plan(self.plan), when)
+            tariff = check_plan(self.plan)
+            price = price_at(tariff, when) * (1 + tariff.tax_rate)
             return TariffState(
                 source="plan",
                 currency=self.plan.currency,

@@ -201,6 +201,8 @@ async def test_a_tariff_is_kept_and_removed(costs: CostsClient) -> None:
         Decimal("0.34"),
     )
     assert await costs.tariff() == stored
+    taxed = await costs.save_tariff(msgspec.structs.replace(DAY_AND_NIGHT, tax_rate="0.25"))
+    assert taxed.price_now == Decimal("0.425")
     assert (await costs.save_tariff(None)).source == "none"
 
 

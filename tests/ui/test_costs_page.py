@@ -397,7 +397,7 @@ async def test_a_tariff_by_time_of_day_is_stored_and_shown(
     assert plan is not None
     assert [(p.name, p.price) for p in plan.periods] == [("Night", "0.21"), ("Day", "0.34")]
     assert plan.tax_rate == "0.19"
-    await until(lambda: "Now 0.34" in page.tariff.now.text())
+    await until(lambda: "Now 0.4046" in page.tariff.now.text())
 
 
 async def test_a_hole_in_the_tariff_is_named(page: CostsPage, workstation: FakeClient) -> None:

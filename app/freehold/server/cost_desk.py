@@ -22,7 +22,6 @@ from freehold.ledger.payback import Elsewhere, payback
 from freehold.ledger.prices import Carbon, Dated, Prices, load_prices
 from freehold.ledger.summary import Grouping, Row, Summary, summarise
 from freehold.ledger.tariff_plan import check_plan, plan_of, plan_text
-from freehold.ledger.tariffs import price_at
 from freehold.paths import Paths, resources
 from freehold.secrets import write_private
 from freehold.server.costs_file import CostsFile
@@ -219,15 +218,9 @@ class CostDesk:
         )
 
     def energy_price(self) -> Decimal | None:
-        """Return the price of a kWh now, tax not in it; None where none is known."""
-        tariff = self.tariff.current
-        if tariff is None:
-            return None
-        when = datetime.datetime.fromtimestamp(self.now(), datetime.UTC)
-        try:
-            return price_at(tariff, when)
-        except AppError:
-            return None
+        """Return the price of a kWh now, tax in it; None where none is known."""
+        applied = self.tariff.price_at(self.now())
+        return applied.per_kwh if applied.tariff else None
 
     def save_tariff(self, plan: TariffPlan) -> TariffState:
         """Check and store a tariff. Blocks on the disk.

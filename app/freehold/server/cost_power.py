@@ -192,7 +192,10 @@ def priced_hours(tariff: Tariff, now: float) -> tuple[PricedHours, ...]:
         return ()
     return tuple(
         PricedHours(
-            days=_days(p.days), start=f"{p.start:%H:%M}", end=f"{p.end:%H:%M}", price=p.price
+            days=_days(p.days),
+            start=f"{p.start:%H:%M}",
+            end=f"{p.end:%H:%M}",
+            price=p.price * (1 + tariff.tax_rate),
         )
         for p in sorted(found, key=lambda p: p.price)
     )

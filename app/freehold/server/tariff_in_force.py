@@ -70,13 +70,14 @@ class TariffInForce:
             self.problem = error
 
     def price_at(self, moment: float) -> AppliedPrice:
-        """Return the price of a kWh at a Unix time."""
+        """Return the price of a kWh at a Unix time, tax in it."""
         tariff = self.current
         if tariff is None:
             return NO_TARIFF
         when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
         try:
-            return AppliedPrice(tariff.name, price_at(tariff, when), tariff.currency)
+            price = price_at(tariff, when) * (1 + tariff.tax_rate)
+            return AppliedPrice(tariff.name, price, tariff.currency)
         except AppError as error:
             self.problem = error
             return NO_TARIFF

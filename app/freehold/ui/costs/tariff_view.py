@@ -158,7 +158,7 @@ class TariffView(QWidget):
         said = (
             "No price is set yet, so energy is counted and money is not."
             if price is None
-            else f"Now {price.normalize():f} {state.currency} per kWh, tax not included."
+            else f"Now {price.normalize():f} {state.currency} per kWh, tax included."
         )
         self.now.setText(f"{said} {prose(state.problem)}".strip())
         if state.plan is not None:
