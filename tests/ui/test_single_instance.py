@@ -80,6 +80,28 @@ async def test_a_window_of_a_server_elsewhere_is_one_of_its_own(
     elsewhere.release()
 
 
+class FullDisk:
+    """A lock file whose disk has no room: as QLockFile reports it."""
+
+    def tryLock(self, _wait_ms: int) -> bool:
+        return False
+
+    def error(self) -> QLockFile.LockError:
+        return QLockFile.LockError.UnknownError
+
+    def fileName(self) -> str:
+        return "/data/window.lock"
+
+
+async def test_a_full_disk_is_not_taken_for_another_window(folder: Path) -> None:
+    instance = SingleInstance(folder)
+    instance._lock = FullDisk()  # type: ignore[assignment]
+    with pytest.raises(AppError) as full:
+        instance.acquire()
+    assert full.value.code == "disk_full"
+    assert "/data/window.lock" in full.value.message
+
+
 async def test_a_lock_of_a_dead_process_is_taken_over(folder: Path) -> None:
     dead = _dead_pid()
     (folder / "window.lock").write_text(f"{dead}\nfreehold\n{os.uname().nodename}\n")

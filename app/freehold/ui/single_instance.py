@@ -80,6 +80,12 @@ class SingleInstance(QObject):
                 f"Freehold cannot write {self._lock.fileName()}.",
                 "Give your user write permission on that folder, or set FREEHOLD_DATA.",
             )
+        if self._lock.error() == QLockFile.LockError.UnknownError:
+            raise AppError(
+                "disk_full",
+                f"Freehold cannot write {self._lock.fileName()}; its disk is probably full.",
+                "Free some space there; what is already stored can still be read.",
+            )
         pid = holder_pid(Path(self._lock.fileName()))
         if pid is None or runs_freehold(pid):
             return False
