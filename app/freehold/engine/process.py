@@ -355,6 +355,8 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
     kept["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     kept["PYTHONUNBUFFERED"] = "1"
+    # llama.cpp numbers GPUs as the driver does, so that a plan's GPU is the one it gets.
+    kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     kept["GGML_NO_BACKTRACE"] = "1"  # an abort must not start a debugger
     return kept
 

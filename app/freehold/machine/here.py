@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from freehold.engine.process import worker_environment
 from freehold.machine.plan.budgets import DiskBudget, GpuBudget, Machine, RamBudget
 from freehold.wire_machine import Inventory
 
@@ -55,6 +57,7 @@ async def engine_gpus() -> tuple[str, ...]:
             "freehold.engine.probe",
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env=worker_environment(os.environ),
         )
     except OSError:
         return ()

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from freehold.engine.process import worker_environment
 from freehold.engine.requests import BufferOverride, LoadOptions, Placement
 from freehold.errors import AppError
 from freehold.wire import LoadRequest
@@ -42,7 +43,7 @@ class MeasureProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=LINE_BYTES,
-            env={**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+            env=worker_environment(os.environ),
         )
         return cls(process)
 

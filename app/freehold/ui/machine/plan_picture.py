@@ -26,7 +26,7 @@ VERDICTS: Final = {
 BASES: Final = {
     "measured": "measured here",
     "calibrated": "calculated from this machine's measured speeds",
-    "estimated": "estimated from the makers' figures",
+    "estimated": "an estimate",
 }
 
 
