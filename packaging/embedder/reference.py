@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from pathlib import Path
 
 import numpy as np
-from convert import check_checkpoint, read_safetensors
+from convert import read_safetensors
 from sentences import sentences
 from tokenizers import Tokenizer
 
@@ -60,27 +59,18 @@ def embed(weights: dict[str, np.ndarray], tokens: list[int]) -> np.ndarray:
     return pooled / np.linalg.norm(pooled)
 
 
-def main() -> None:
-    """Write sentences.json and reference.npy into the folder named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="folder with model.safetensors")
-    parser.add_argument("out", type=Path)
-    args = parser.parse_args()
-    check_checkpoint(args.checkpoint / "model.safetensors")
-    weights = read_safetensors(args.checkpoint / "model.safetensors")
-    tokenizer = Tokenizer.from_file(str(args.checkpoint / "tokenizer.json"))
+def write_reference(checkpoint: Path, out: Path) -> None:
+    """Write sentences.json and reference.npy into `out`."""
+    weights = read_safetensors(checkpoint / "model.safetensors")
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     texts = sentences()
     tokens = [tokenizer.encode(text).ids for text in texts]
     vectors = np.stack([embed(weights, ids) for ids in tokens]).astype(np.float32)
-    (args.out / "sentences.json").write_text(
+    (out / "sentences.json").write_text(
         json.dumps({"texts": texts, "tokens": [len(ids) for ids in tokens]}, ensure_ascii=False),
         encoding="utf-8",
     )
-    np.save(args.out / "reference.npy", vectors)
+    np.save(out / "reference.npy", vectors)
     print(f"{len(texts)} texts, {min(map(len, tokens))} to {max(map(len, tokens))} tokens")
-
-
-if __name__ == "__main__":
-    main()
