@@ -12,13 +12,14 @@ from PySide6.QtWidgets import QApplication
 
 from doubles.client import FakeClient
 from doubles.costs_scene import furnish_costs
-from doubles.scenes import QWEN, busy_workstation
+from doubles.scenes import KIMI, QWEN, busy_workstation
 from doubles.waiting import until
 from freehold.paths import user_paths
 from freehold.ui.application import make_application
 from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
 from freehold.ui.desktop import Desktop, Launch
+from freehold.ui.machine.page import MachinePage
 from freehold.ui.theme import Setting
 from freehold.wire import Settings
 
@@ -44,6 +45,10 @@ async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
         await _open_chat(desktop, server)
     elif scene.startswith("costs"):
         await _open_costs(desktop, server, scene.partition("-")[2])
+    elif scene == "machine":
+        page = cast(MachinePage, desktop.window.go_to("machine"))
+        page.choose(KIMI.ref)
+        await until(lambda: page.plan.plan is not None, timeout_s=20)
     else:
         desktop.window.go_to(scene)
     await asyncio.sleep(SETTLE_S)
