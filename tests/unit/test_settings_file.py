@@ -31,7 +31,7 @@ def test_without_a_file_the_defaults_are_used_and_nothing_is_wrong(tmp_path: Pat
     assert settings.problem is None
 
 
-@pytest.mark.allow_logs("settings could not be read")
+@pytest.mark.allow_logs("settings.toml could not be read")
 @pytest.mark.parametrize(
     "text", ["port = ", "port = 'x'", "theme = 'pink'", "port = 0", "port = 70000", "\x00\xff"]
 )

@@ -16,7 +16,7 @@ FUNCTION_LINES = 60
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "base", "common"}
 # Written in pieces, so that this file does not hold what it forbids.
 REGISTRIES = (
-    "pypi" + ".org", "pythonhosted" + ".org", "registry.npmjs" + ".org", "deb.debian" + ".org",
+    "pypi" + ".org", "python" + "hosted.org", "registry." + "npmjs.org", "deb.debian" + ".org",
     "archive.ubuntu" + ".com", "index-" + "url", "extra-index" + "-",
 )  # fmt: skip
 PRINTING = ("cli.py", "commands")

@@ -1,92 +1,30 @@
-"""What the person owns and holds it against, kept in costs.toml.
-
-A damaged file never stops the server: it is set aside beside itself and the defaults are used.
-"""
+"""What the person owns and holds it against, kept in costs.toml."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-import tomllib
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
-import tomli_w
-
 from freehold.errors import AppError
 from freehold.power.plugs import check_host
-from freehold.secrets import write_private
+from freehold.toml_file import TomlFile
 from freehold.wire_costs import CostsSettings
-
-log = logging.getLogger(__name__)
 
 MAX_CAPITAL = Decimal("1e9")
 MAX_SEATS = 100_000
 MAX_RATE = Decimal(1_000_000)
 
 
-class CostsFile:
-    """The costs settings as they are now, and the file that keeps them.
-
-    Attributes:
-        problem: why defaults are used instead of the file, until it is saved again.
-    """
+class CostsFile(TomlFile[CostsSettings]):
+    """The costs settings as they are now, and the file that keeps them."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self.problem: AppError | None = None
-        self._current = self._read()
-
-    @property
-    def current(self) -> CostsSettings:
-        """Return the settings in force."""
-        return self._current
-
-    def save(self, settings: CostsSettings) -> CostsSettings:
-        """Check and store `settings`; return them as stored.
-
-        Raises: AppError `invalid_request` naming the figure, `no_permission` or `disk_full`.
-        """
-        check_costs(settings)
-        values = {k: v for k, v in msgspec.to_builtins(settings).items() if v is not None}
-        with self._lock:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(self._path, tomli_w.dumps(values))
-            self._current = settings
-            self.problem = None
-        return settings
-
-    def _read(self) -> CostsSettings:
-        try:
-            text = self._path.read_text("utf-8")
-        except FileNotFoundError:
-            return CostsSettings()
-        except (OSError, UnicodeDecodeError) as error:
-            return self._use_defaults(str(error))
-        try:
-            settings = msgspec.convert(tomllib.loads(text), CostsSettings)
-            check_costs(settings)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError, AppError) as error:
-            return self._use_defaults(str(error))
-        return settings
-
-    def _use_defaults(self, reason: str) -> CostsSettings:
-        kept = self._path.with_name(f"{self._path.name}.damaged-{int(time.time())}")
-        try:
-            self._path.rename(kept)
-        except OSError:
-            kept = self._path
-        log.warning("costs.toml could not be read, defaults are used; kept as %s", kept.name)
-        self.problem = AppError(
-            "invalid_request",
-            f"What you entered in Costs could not be read ({reason}), so it starts empty.",
-            f"Your old file is kept as {kept}.",
-            detail={"path": str(kept)},
+        super().__init__(
+            path,
+            CostsSettings,
+            check_costs,
+            "What you entered in Costs could not be read ({reason}), so it starts empty.",
         )
-        return CostsSettings()
 
 
 def check_costs(settings: CostsSettings) -> None:
