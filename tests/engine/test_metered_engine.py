@@ -10,10 +10,11 @@ import pytest
 
 from doubles.meter import ScriptedMeter
 from doubles.models import tiny_model
+from doubles.waiting import until
 from freehold.engine.process import ProcessEngine
 from freehold.engine.protocol import Delta, Done
 from freehold.engine.requests import GenerateRequest, LoadOptions, SamplingParams, TextPrompt
-from freehold.ledger.entries import IdleEntry, RequestEntry
+from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money
 from freehold.server.metered_engine import MeteredEngine
 from freehold.server.metering import AppliedPrice, Metering
 
@@ -39,9 +40,13 @@ class Book:
         self.idle.append(entry)
 
 
-def swinging(since_s: float) -> float:
-    """Return power that is never the same: rest at first, then up and down."""
-    return 60.0 if since_s < 1.0 else 300.0 + 140.0 * math.sin(9 * since_s)
+class Swinging:
+    """Power that is never the same: rest until the work begins, then up and down."""
+
+    is_busy = False
+
+    def __call__(self, since_s: float) -> float:
+        return 300.0 + 140.0 * math.sin(9 * since_s) if self.is_busy else 60.0
 
 
 async def stream(engine: MeteredEngine, number: int) -> Done | None:
@@ -66,12 +71,15 @@ async def stream(engine: MeteredEngine, number: int) -> Done | None:
 
 
 async def test_sixteen_streams_share_out_the_meter_exactly() -> None:
-    meter, book = ScriptedMeter(swinging), Book()
+    power, book = Swinging(), Book()
+    meter = ScriptedMeter(power)
     metering = Metering(book, [meter], lambda _at: PRICE)  # type: ignore[arg-type]
     engine = MeteredEngine(ProcessEngine(), "tiny", metering)
     metering.start()
     options = LoadOptions(path=str(tiny_model()), parallel=STREAMS, context_tokens=8192, threads=1)
     await engine.load(options)
+    await until(lambda: metering.account.idle_watts is not None, timeout_s=30)
+    power.is_busy = True
     try:
         ended = await asyncio.gather(*(stream(engine, number) for number in range(STREAMS)))
     finally:
@@ -88,7 +96,9 @@ async def test_sixteen_streams_share_out_the_meter_exactly() -> None:
     # Those who stopped keep what they used, and used less than those who did not.
     stopped = [e for e in book.requests if int(e.request_id[1:]) % 4 == 3]
     assert all(entry.microjoules > 0 for entry in stopped)
-    assert all(entry.money > 0 for entry in book.requests)
+    for entry in book.requests:
+        assert entry.money == energy_money(entry.microjoules, PRICE.per_kwh)
+    assert sum(entry.money for entry in book.requests) > 0
     # An answer says what is known when it ends; the ledger's line follows a moment later.
     lines = {entry.request_id: entry.microjoules for entry in book.requests}
     told = [done for done in ended if done is not None and done.usage.energy is not None]
