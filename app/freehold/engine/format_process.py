@@ -42,6 +42,14 @@ class Budget:
             raise TimeoutError
 
 
+class _WorkerDiedError(Exception):
+    """The worker ended in the midst of a request; says how."""
+
+
+def _code(kind: bytes) -> str:
+    return "invalid_grammar" if kind in (SCHEMA, GBNF) else "invalid_template"
+
+
 class FormatProcess:
     """One worker process with one template open; thread-safe, one request at a time."""
 
@@ -67,12 +75,25 @@ class FormatProcess:
         with self._lock:
             if self._closed:
                 raise ValueError("the format process is closed")
-            self._start()
-            budget = Budget(REQUEST_WAIT_S + more_s)
-            if kind not in (SCHEMA, GBNF) and not self._opened:
-                self._exchange(OPEN, self._opening, budget)
-                self._opened = True
-            return self._exchange(kind, payload, budget)
+            was_running = self._process is not None
+            try:
+                return self._ask_once(kind, payload, more_s)
+            except _WorkerDiedError as error:
+                if not was_running:
+                    raise native_error(_code(kind), str(error)) from None
+            # It may have been dying before it was asked: only a fresh one's death tells.
+            try:
+                return self._ask_once(kind, payload, more_s)
+            except _WorkerDiedError as error:
+                raise native_error(_code(kind), str(error)) from None
+
+    def _ask_once(self, kind: bytes, payload: bytes, more_s: float) -> bytes:
+        self._start()
+        budget = Budget(REQUEST_WAIT_S + more_s)
+        if kind not in (SCHEMA, GBNF) and not self._opened:
+            self._exchange(OPEN, self._opening, budget)
+            self._opened = True
+        return self._exchange(kind, payload, budget)
 
     def warm(self) -> None:
         """Start the worker now, so that the first request is fast."""
@@ -110,13 +131,11 @@ class FormatProcess:
         # A grammar no request can fail on: the answer says that the worker is up.
         try:
             self._exchange(GBNF, b'root ::= "a"', Budget(START_WAIT_S))
-        except AppError as error:
-            raise native_error(
-                "internal", f"its worker does not start ({error.message})"
-            ) from error
+        except (AppError, _WorkerDiedError) as error:
+            raise native_error("internal", f"its worker does not start ({error})") from error
 
     def _exchange(self, kind: bytes, payload: bytes, budget: Budget) -> bytes:
-        code = "invalid_grammar" if kind in (SCHEMA, GBNF) else "invalid_template"
+        code = _code(kind)
         try:
             self._write(HEADER.pack(kind, len(payload)) + payload, budget)
             status, size = HEADER.unpack(self._read(HEADER.size, budget))
@@ -127,7 +146,7 @@ class FormatProcess:
             self._kill()
             raise native_error(code, f"it took longer than {budget.wait_s:.1f} s") from None
         except (EOFError, BrokenPipeError, ConnectionError):
-            raise native_error(code, self._cause_of_death()) from None
+            raise _WorkerDiedError(self._cause_of_death()) from None
         except BaseException:
             self._kill()  # half an answer may be left in the pipe
             raise
