@@ -36,6 +36,7 @@ def create_app(house: House) -> App:
         create_routes(house),
         lambda: house.address.allow_list() if house.address else NOBODY,
         KeyCheck(house.key),
+        lambda: house.is_ending,
     )
 
 

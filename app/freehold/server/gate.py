@@ -42,8 +42,15 @@ ANSWER_HEADERS: Final = (
 class Gate:
     """ASGI middleware in front of everything."""
 
-    def __init__(self, app: App, allow_list: Callable[[], AllowList], keys: KeyCheck) -> None:
+    def __init__(
+        self,
+        app: App,
+        allow_list: Callable[[], AllowList],
+        keys: KeyCheck,
+        is_ending: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._app = app
+        self._is_ending = is_ending
         self._allow_list = allow_list
         self._keys = keys
 
@@ -64,6 +71,13 @@ class Gate:
         path = scope["path"]
         try:
             self._check_head(scope)
+            if self._is_ending():
+                raise AppError(
+                    "server_unreachable",
+                    "Freehold's server is ending.",
+                    "Start it again with `freehold serve`, or open Freehold.",
+                    retryable=True,
+                )
             if scope["method"] in BODY_METHODS and has_body(scope["headers"]):
                 check_type(scope["headers"])
                 body = await read_body(scope["headers"], receive)

@@ -131,6 +131,7 @@ class House:
     take_bundled: Callable[[], Awaitable[object]] = _nothing
     folders: FolderWatch | None = None
     unsaid: list[AppError] = field(default_factory=list)
+    is_ending: bool = False
     _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -160,6 +161,7 @@ class House:
 
     async def close(self) -> None:
         """End replies, streams and engine processes; what came of running replies is kept."""
+        self.is_ending = True
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
