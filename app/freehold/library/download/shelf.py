@@ -140,8 +140,11 @@ class Shelf:
             os.fsync(folder)
         finally:
             os.close(folder)
-        if self._journal is not None:
-            self._journal.delete()
+        # Taken away first: the thread that brought the last chunk may still want to note it.
+        with self._guard:
+            journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.delete()
         self.close()
 
     def close(self) -> None:
