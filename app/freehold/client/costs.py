@@ -6,12 +6,12 @@ on both. Every method raises `AppError`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Literal, Protocol, TypeVar
 
-import httpx
 import msgspec
 
+from freehold.client.calls import Call, Decode
 from freehold.wire_costs import (
     Advice,
     By,
@@ -96,26 +96,6 @@ class CostsClient(Protocol):
     async def save_settings(self, settings: CostsSettings) -> CostsSettings:
         """Store what the person owns; the plug is changed by `set_plug` alone (local only)."""
         ...
-
-
-class Call(Protocol):
-    """How a request is sent; see `HttpClient`."""
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        params: Mapping[str, str] | None = None,
-        repeat: bool = False,
-    ) -> Awaitable[httpx.Response]: ...
-
-
-class Decode(Protocol):
-    """How an answer is read; see `HttpClient`."""
-
-    def __call__(self, response: httpx.Response, kind: type[T]) -> T: ...
 
 
 class HttpCosts:

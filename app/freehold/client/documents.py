@@ -6,11 +6,10 @@ test runs on both. Every method raises `AppError`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
-import httpx
-
+from freehold.client.calls import Call, Decode
 from freehold.client.http_library import path_part
 from freehold.errors import AppError
 from freehold.wire_documents import DocumentAnswer, DocumentInfo, DocumentQuestion
@@ -52,26 +51,6 @@ class DocumentsClient(Protocol):
     async def stop(self, question_id: str) -> None:
         """End a question's answer."""
         ...
-
-
-class Call(Protocol):
-    """`HttpClient`'s way to the server."""
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        params: Mapping[str, str] | None = None,
-        repeat: bool = False,
-    ) -> Awaitable[httpx.Response]: ...
-
-
-class Decode(Protocol):
-    """`HttpClient`'s way to read an answer."""
-
-    def __call__(self, response: httpx.Response, kind: type[T]) -> T: ...
 
 
 class HttpDocuments:

@@ -6,11 +6,9 @@ runs on both. Every method raises `AppError`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
 from typing import Protocol, TypeVar
 
-import httpx
-
+from freehold.client.calls import Call, Decode
 from freehold.wire_machine import MachineState, Plan, PlanRequest
 
 T = TypeVar("T")
@@ -25,30 +23,6 @@ class MachineClient(Protocol):
 
     async def plan(self, request: PlanRequest) -> Plan:
         """Return what fits, where, why and how fast; a plan that says no is an answer too."""
-        ...
-
-
-class Call(Protocol):
-    """`HttpClient`'s way to the server."""
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        params: Mapping[str, str] | None = None,
-        repeat: bool = False,
-    ) -> Awaitable[httpx.Response]:
-        """Send a request; raises AppError."""
-        ...
-
-
-class Decode(Protocol):
-    """`HttpClient`'s way to read an answer."""
-
-    def __call__(self, response: httpx.Response, kind: type[T]) -> T:
-        """Return the body as a value."""
         ...
 
 
