@@ -338,7 +338,11 @@ class ReplyDelta(Event, tag="reply_delta", frozen=True, kw_only=True):
 
 
 class ReplyProgress(Event, tag="reply_progress", frozen=True, kw_only=True):
-    """A reply that has no text yet: waiting in a queue, loading its model, or in prefill."""
+    """A reply that has no text yet: waiting in a queue, loading its model, or in prefill.
+
+    done, total: tokens of the prompt, percent of the load, or the requests that would start
+    before it and all that wait; 0 of 0 where the place is not known yet.
+    """
 
     chat_id: str
     message_id: str

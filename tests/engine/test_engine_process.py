@@ -10,7 +10,7 @@ import pytest
 
 from doubles.models import tiny_embedder, tiny_llama, tiny_model
 from freehold.engine.process import ProcessEngine
-from freehold.engine.protocol import Delta, Done, Failed, GenerateEvent, PrefillProgress
+from freehold.engine.protocol import Delta, Done, Failed, GenerateEvent, PrefillProgress, Queued
 from freehold.engine.requests import (
     BufferOverride,
     ChatPrompt,
@@ -182,6 +182,15 @@ async def test_a_long_prompt_can_be_cancelled_and_a_short_one_passes_it(
     assert done.finish_reason == "length"
     await long.aclose()  # type: ignore[attr-defined]
     await _idle(engine)
+
+
+async def test_those_who_wait_are_told_how_many_are_before_them(engine: ProcessEngine) -> None:
+    running = [asyncio.create_task(_events(engine, _ask(f"r{n}", "A", 400))) for n in range(16)]
+    waiting = [asyncio.create_task(_events(engine, _ask(f"w{n}", "B", 2))) for n in range(3)]
+    told = [[e for e in await task if isinstance(e, Queued)] for task in waiting]
+    await asyncio.gather(*running)
+    assert [places[0].ahead for places in told] == [0, 1, 2]
+    assert all(any(place.waiting == 3 for place in places) for places in told)
 
 
 async def test_a_prompt_over_the_context_is_refused_with_the_numbers(

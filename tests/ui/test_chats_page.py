@@ -228,7 +228,8 @@ async def test_progress_of_a_waiting_reply_is_told(desk: ChatDesk) -> None:
     answer, reply = desk.answers[-1], desk.page.conversation.reply
     assert reply is not None
     for phase, done, total, words in (
-        ("queued", 3, 0, "3 ahead"),
+        ("queued", 3, 5, "3 ahead"),
+        ("queued", 0, 2, "Next in the queue"),
         ("prefill", 1200, 3400, "1,200 of 3,400 tokens"),
     ):
         desk.client.push(

@@ -17,7 +17,7 @@ from freehold.chats.reply_writer import ReplyWriter
 from freehold.chats.rows import error_info, no_chat
 from freehold.chats.sampling import to_params
 from freehold.engine.interface import Engine, EngineSource
-from freehold.engine.protocol import Delta, Done, Failed, PrefillProgress
+from freehold.engine.protocol import Delta, Done, Failed, PrefillProgress, Queued
 from freehold.engine.requests import ChatPrompt, GenerateRequest
 from freehold.errors import AppError
 from freehold.storage.connection import Database
@@ -141,6 +141,8 @@ class Answering:
                 match event:
                     case Delta():
                         writer.add(event.content, event.reasoning, event.tool_calls, event.tokens)
+                    case Queued():
+                        self._tell("queued", event.ahead, event.waiting)
                     case PrefillProgress():
                         if not writer.begun:
                             self._tell("prefill", event.done, event.total)

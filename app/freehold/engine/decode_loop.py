@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from freehold.engine.emitter import Emitter
-from freehold.engine.job import Ended, Job, Progress, TokenOut, wire_error
+from freehold.engine.job import Ended, Job, Place, Progress, TokenOut, wire_error
 from freehold.engine.llama_context import ABORTED, NO_ROOM, NativeContext
 from freehold.engine.llama_embeddings import NativeEmbedder
 from freehold.engine.native_step import LogprobReader, SampleStep
@@ -28,6 +28,7 @@ from freehold.errors import AppError, internal
 log = logging.getLogger(__name__)
 
 PREFILL_STEP_S: Final = 0.25  # a step of prompt tokens alone aims to be no longer
+QUEUE_S: Final = 0.25  # those who wait are told their place no more often
 WORTH_INTERRUPTING: Final = 64  # prompt tokens in a step below which a cancel just waits for it
 
 
@@ -73,6 +74,7 @@ class DecodeLoop:
         self._in_flight: Step | None = None
         self.step_log = StepLog()
         self._prefill_tokens_per_s = 0.0
+        self._queue_told_s = 0.0
         self.steps = 0
         self.tokens_generated = 0
         self.prompt_tokens = 0
@@ -155,6 +157,8 @@ class DecodeLoop:
             return
         if step.prefill:
             self._note_start(step, began)
+        if scheduler.waiting_count and began - self._queue_told_s >= QUEUE_S:
+            self._tell_queue(began)
         tuner = self._tuner
         count = step.token_count
         if tuner is not None:
@@ -275,6 +279,16 @@ class DecodeLoop:
         for chunk in step.prefill:
             job = self._jobs[chunk.sequence.id]
             self._hand_over_progress(job, chunk.end)
+
+    def _tell_queue(self, now: float) -> None:
+        self._queue_told_s = now
+        queue = self.scheduler.queue()
+        for ahead, sequence in enumerate(queue):
+            job = self._jobs[sequence.id]
+            # One that lost its slot has begun its answer and is not told that it waits.
+            if job.started_s is None:
+                self._emitter.handover.append(Place(job, ahead, len(queue)))
+        self._emitter.wake()
 
     def _hand_over_progress(self, job: Job, done: int) -> None:
         if job.first_token_s is None:

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from freehold.engine.job import Ended, Handover, Job, Progress, TokenOut
+from freehold.engine.job import Ended, Handover, Job, Place, Progress, TokenOut
 from freehold.engine.pipe import FrameWriter
-from freehold.engine.protocol import Done, Failed, PrefillProgress, Steps, WorkerMessage
+from freehold.engine.protocol import Done, Failed, PrefillProgress, Queued, Steps, WorkerMessage
 from freehold.engine.requests import WireError
 from freehold.engine.sequences import FinishReason
 
@@ -116,6 +116,10 @@ class Emitter:
                     self._take_token(token)
             elif type(record) is Progress:
                 self._progress[record.job] = record.done
+            elif type(record) is Place:
+                self._outbox.append(
+                    Queued(id=record.job.id, ahead=record.ahead, waiting=record.waiting)
+                )
             elif type(record) is Ended:
                 self._end(record.job, record.end, record.error)
 

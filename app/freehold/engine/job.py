@@ -93,8 +93,16 @@ class Progress(NamedTuple):
     done: int
 
 
-Record = TokenOut | Ended | Progress
-Handover = deque[list[TokenOut] | Ended | Progress]
+class Place(NamedTuple):
+    """Where a job that waits for a slot stands: `ahead` of the `waiting` start before it."""
+
+    job: Job
+    ahead: int
+    waiting: int
+
+
+Record = TokenOut | Ended | Progress | Place
+Handover = deque[list[TokenOut] | Ended | Progress | Place]
 
 
 def wire_error(error: AppError) -> WireError:

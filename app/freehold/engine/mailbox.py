@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from freehold.engine.protocol import Delta, GenerateEvent, PrefillProgress
+from freehold.engine.protocol import Delta, GenerateEvent, PrefillProgress, Queued
 from freehold.errors import AppError
 
 WAITING_EVENTS: Final = 16  # beyond so many, new deltas are merged into the last one
@@ -27,7 +27,7 @@ class Mailbox:
         """Add an event; never blocks."""
         events = self._events
         last = events[-1] if events else None
-        if isinstance(event, PrefillProgress) and isinstance(last, PrefillProgress):
+        if isinstance(event, Queued | PrefillProgress) and type(last) is type(event):
             events[-1] = event
         elif len(events) >= WAITING_EVENTS and isinstance(event, Delta) and isinstance(last, Delta):
             events[-1] = merge(last, event)

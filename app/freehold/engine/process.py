@@ -34,6 +34,7 @@ from freehold.engine.protocol import (
     LoadFailed,
     LoadProgress,
     PrefillProgress,
+    Queued,
     ServerMessage,
     Steps,
     Tokenize,
@@ -214,7 +215,7 @@ class ProcessEngine:
 
     def _receive(self, message: WorkerMessage) -> None:
         match message:
-            case Delta() | PrefillProgress() | Done():
+            case Delta() | Queued() | PrefillProgress() | Done():
                 mailbox = self._mailboxes.get(message.id)
                 if mailbox is not None:
                     mailbox.put(message)

@@ -64,6 +64,14 @@ class PrefillProgress(Event, frozen=True, kw_only=True):
     total: int
 
 
+class Queued(Event, frozen=True, kw_only=True):
+    """A request waits for a slot: how many of all that wait would start before it."""
+
+    id: str
+    ahead: int
+    waiting: int
+
+
 class Delta(Event, frozen=True, kw_only=True):
     """New output of a request: whole UTF-8 characters, cleared of stop strings."""
 
@@ -144,6 +152,7 @@ WorkerMessage = (
     | LoadProgress
     | Loaded
     | LoadFailed
+    | Queued
     | PrefillProgress
     | Delta
     | Done
@@ -153,7 +162,7 @@ WorkerMessage = (
     | EngineStats
     | Steps
 )
-GenerateEvent = PrefillProgress | Delta | Done | Failed
+GenerateEvent = Queued | PrefillProgress | Delta | Done | Failed
 
 
 # --- server → worker -------------------------------------------------------------------------

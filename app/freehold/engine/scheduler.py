@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final
 
 from freehold.engine.prefix_cache import CellTable, KeptPrefix, PrefixCache
+from freehold.engine.queue_order import in_turn
 from freehold.engine.sequences import Phase, Sequence, common_length
 from freehold.engine.steps import Chunk, Limits, MemoryOp, Step
 
@@ -66,6 +67,10 @@ class Scheduler:
     def is_decoding(self) -> bool:
         """Return whether any sequence generates."""
         return bool(self._decoding)
+
+    def queue(self) -> list[Sequence]:
+        """Return the waiting sequences in the order they would start as things stand."""
+        return in_turn(self._waiting, self._running_by_key(), self._served)
 
     # --- coming and going
 

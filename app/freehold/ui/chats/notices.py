@@ -26,7 +26,9 @@ def progress_text(progress: ReplyProgress | None, load_percent: int | None, rate
         return f"Writing… {format_rate(rate)}" if rate else "Waiting to begin…"
     if progress.phase == "queued":
         ahead = progress.done
-        return f"Waiting: {ahead} ahead in the queue" if ahead else "Waiting in the queue…"
+        if ahead:
+            return f"Waiting: {ahead} ahead in the queue"
+        return "Next in the queue…" if progress.total else "Waiting in the queue…"
     if progress.phase == "loading":
         percent = load_percent
         if percent is None and progress.total:
