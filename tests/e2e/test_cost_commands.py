@@ -13,7 +13,7 @@ import pytest
 
 from doubles.ledger_month import month_of_lines, write_lines
 from freehold.paths import Paths
-from freehold.server.wiring import SCHEMAS
+from freehold.server.schemas import SCHEMAS
 from freehold.storage.connection import Database
 
 pytestmark = pytest.mark.e2e

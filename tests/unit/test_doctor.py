@@ -16,6 +16,9 @@ from freehold.client.discovery import ServerAddress
 from freehold.doctor import examination, installation, models, native, server, storage
 from freehold.doctor.check import Check
 from freehold.paths import user_paths
+from freehold.server.schemas import SCHEMAS
+from freehold.storage.connection import Database
+from freehold.storage.migrations import Schema
 from freehold.storage.sqlite import SAFE_VERSION
 from freehold.wire import ModelEntry
 
@@ -157,6 +160,39 @@ def test_a_data_folder_that_is_a_file_is_refused(data_folder: Path) -> None:
     check = storage.check_data_folder(user_paths())
     assert not check.ok
     assert "FREEHOLD_DATA" in check.fix
+
+
+def test_chats_of_this_version_are_usable_and_none_at_all_is_fine(tmp_path: Path) -> None:
+    paths = user_paths()
+    assert storage.check_database(paths.database, SCHEMAS).ok
+    paths.create()
+    Database.open(paths, SCHEMAS).close()
+    check = storage.check_database(paths.database, SCHEMAS)
+    assert (check.ok, check.detail) == (True, str(paths.database))
+
+
+def test_chats_of_a_newer_version_are_told_and_left_alone() -> None:
+    paths = user_paths()
+    paths.create()
+    newer = [*SCHEMAS, Schema("chats", (*SCHEMAS[0].steps, lambda _: None))]
+    del newer[0]
+    Database.open(paths, newer).close()
+    before = paths.database.read_bytes()
+    check = storage.check_database(paths.database, SCHEMAS)
+    assert not check.ok
+    assert "newer" in check.detail
+    assert "backups" in check.fix
+    assert paths.database.read_bytes() == before
+
+
+def test_a_damaged_database_is_told_and_what_the_next_start_does() -> None:
+    paths = user_paths()
+    paths.create()
+    paths.database.write_bytes(b"this is no database" * 900)
+    check = storage.check_database(paths.database, SCHEMAS)
+    assert not check.ok
+    assert "damaged" in check.detail
+    assert "backup" in check.fix
 
 
 def test_a_damaged_settings_file_is_told_and_left_alone() -> None:

@@ -8,6 +8,7 @@ import json
 from freehold import __version__
 from freehold.doctor import examination, installation, native
 from freehold.paths import user_paths
+from freehold.server.schemas import SCHEMAS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if something Freehold needs is wrong."""
     paths = user_paths()
     state = native.look(installation.environment_folder())
-    checks = examination.examine(paths, state)
+    checks = examination.examine(paths, state, SCHEMAS)
     if args.json:
         print(json.dumps(examination.to_json(checks, state)))
     else:

@@ -13,12 +13,16 @@ from freehold.doctor import installation, models, native, server, storage
 from freehold.doctor.check import Check
 from freehold.doctor.native import NativeState
 from freehold.paths import Paths
+from freehold.storage.migrations import Schema
 from freehold.storage.sqlite import SAFE_VERSION
 from freehold.wire import Settings
 
 
-def examine(paths: Paths, state: NativeState) -> list[Check]:
-    """Return every check, the fundamental ones first."""
+def examine(paths: Paths, state: NativeState, schemas: Sequence[Schema]) -> list[Check]:
+    """Return every check, the fundamental ones first.
+
+    schemas: what this version expects of the database.
+    """
     settings, settings_check = read_settings(paths)
     address = read_address(paths)
     server_check = server.check_server(address)
@@ -31,6 +35,7 @@ def examine(paths: Paths, state: NativeState) -> list[Check]:
         native.check_backend(state),
         storage.check_sqlite(apsw.sqlite_lib_version(), SAFE_VERSION),
         storage.check_data_folder(paths),
+        storage.check_database(paths.database, schemas),
         storage.check_modes(paths),
         settings_check,
         models.check_models(paths),

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import apsw
+
 from freehold.doctor.check import Check
+from freehold.errors import AppError
 from freehold.paths import Paths
+from freehold.storage.migrations import Schema, check_not_newer
+from freehold.storage.sqlite import describe, is_sound, open_connection
 from freehold.units import format_bytes
 
 LOW_BYTES = 1_000_000_000
+READ_WAIT_S = 5.0
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
@@ -41,6 +47,29 @@ def rate_room(folder: Path, free_bytes: int) -> Check:
         f"{folder}, {format_bytes(free_bytes)} free",
         "Free some space: chats are stored as they are written." if low else "",
     )
+
+
+def check_database(path: Path, schemas: Sequence[Schema]) -> Check:
+    """Return whether this version can use the chats on this machine; changes nothing."""
+    if not path.exists():
+        return Check("database", True, "no chats yet", needed=False)
+    try:
+        connection = open_connection(path, read_only=True, busy_wait_s=READ_WAIT_S)
+        try:
+            check_not_newer(connection, schemas)
+        finally:
+            connection.close()
+        sound = is_sound(path)
+    except AppError as error:
+        return Check("database", False, error.message, error.hint)
+    except (apsw.NotADBError, apsw.CorruptError):
+        sound = False
+    except apsw.Error as error:
+        told = describe(error, path)
+        return Check("database", False, told.message, told.hint)
+    hint = "Start Freehold: it sets the file aside and goes on from its newest sound backup."
+    detail = str(path) if sound else f"{path} is damaged"
+    return Check("database", sound, detail, "" if sound else hint)
 
 
 def check_modes(paths: Paths) -> Check:

@@ -12,19 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freehold.chats import schema as chats_schema
 from freehold.chats.conversations import Conversations
 from freehold.chats.turns import Turns
 from freehold.devices.nvml import Nvml
-from freehold.documents import schema as documents_schema
 from freehold.documents.asking import Answering
 from freehold.documents.desk import DocumentDesk
 from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
-from freehold.ledger import schema as ledger_schema
 from freehold.ledger.book import Ledger
-from freehold.library import schema as library_schema
-from freehold.library.download import schema as downloads_schema
 from freehold.library.download.queue import Downloads
 from freehold.library.finding import Finder
 from freehold.library.hub import Hub
@@ -51,6 +46,7 @@ from freehold.server.machine_desk import MachineDesk
 from freehold.server.metered_engine import MeteredEngine, SteppingEngine
 from freehold.server.metering import Metering
 from freehold.server.model_choice import ModelChoice, Models
+from freehold.server.schemas import SCHEMAS
 from freehold.server.tariff_in_force import TariffInForce
 from freehold.server.worker_pids import WorkerPids
 from freehold.settings import SettingsFile
@@ -59,13 +55,6 @@ from freehold.wire import Notice
 
 log = logging.getLogger(__name__)
 
-SCHEMAS = (
-    chats_schema.SCHEMA,
-    library_schema.SCHEMA,
-    ledger_schema.SCHEMA,
-    downloads_schema.SCHEMA,
-    documents_schema.SCHEMA,
-)
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104
 UPKEEP_INTERVAL_S = 3600.0
 
