@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freehold.engine.scheduler import PATIENCE_STEPS, WORTH_SHARING, Scheduler
+from freehold.engine.scheduler import HEADROOM_CELLS, PATIENCE_STEPS, WORTH_SHARING, Scheduler
 from freehold.engine.sequences import Phase, Sequence, common_length, make_sequence
 from freehold.engine.steps import Limits, MemoryOp, Step
 from freehold.errors import AppError
@@ -297,6 +297,21 @@ def test_an_owner_with_nothing_running_gets_a_slot_from_one_with_several() -> No
         assert engine.steps < 400
     engine.run()
     assert engine.ended["endless1"] == "length"
+
+
+@pytest.mark.parametrize(("spare_cells", "starts"), [(0, False), (HEADROOM_CELLS, True)])
+def test_a_request_is_admitted_only_with_room_left_for_those_that_run(
+    spare_cells: int, starts: bool
+) -> None:
+    engine = _engine(cells=320 + 1 + spare_cells)
+    running = _sequence("running", [1] * 20, max_tokens=200)
+    engine.add(running)
+    engine.step()
+    used = engine.scheduler.cells.total - engine.scheduler.cells.free
+    late = _sequence("late", [2] * (320 - used))
+    engine.add(late)
+    engine.step()
+    assert (late.phase is not Phase.WAITING) is starts
 
 
 def test_a_large_request_is_not_passed_by_for_ever() -> None:
