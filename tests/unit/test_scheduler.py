@@ -303,7 +303,8 @@ def test_an_owner_with_nothing_running_gets_a_slot_from_one_with_several() -> No
 def test_a_request_is_admitted_only_with_room_left_for_those_that_run(
     spare_cells: int, starts: bool
 ) -> None:
-    engine = _engine(cells=320 + 1 + spare_cells)
+    # Both will sample a token at once, and each of those needs a cell.
+    engine = _engine(cells=320 + 2 + spare_cells)
     running = _sequence("running", [1] * 20, max_tokens=200)
     engine.add(running)
     engine.step()
