@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from freehold.wire_grounds import Grounds
+
 API_VERSION = 1
 
 
@@ -194,6 +196,7 @@ class Message(Value, frozen=True, kw_only=True):
     created_at: float = 0.0
     stats: ReplyStats | None = None
     error: ErrorInfo | None = None
+    grounds: Grounds | None = None
 
 
 class ChatSummary(Value, frozen=True, kw_only=True):
@@ -309,7 +312,8 @@ class Event(msgspec.Struct, frozen=True, tag_field="type"):
 
 class Changed(Event, tag="changed", frozen=True, kw_only=True):
     """Something stored changed: re-read it if shown ("chats", "chat", "models", "settings",
-    "downloads" when their order changed)."""
+    "downloads" when their order changed, "documents", "document", "collections", "collection",
+    "chat_documents" with a chat's id); told at most four times a second for one id."""
 
     topic: str
     id: str = ""
@@ -340,13 +344,14 @@ class ReplyDelta(Event, tag="reply_delta", frozen=True, kw_only=True):
 class ReplyProgress(Event, tag="reply_progress", frozen=True, kw_only=True):
     """A reply that has no text yet: waiting in a queue, loading its model, or in prefill.
 
-    done, total: tokens of the prompt, percent of the load, or the requests that would start
-    before it and all that wait; 0 of 0 where the place is not known yet.
+    With documents also: "embedding" their passages for the search, or "reading" every one.
+    done, total: tokens of the prompt, percent of the load, passages, or the requests that would
+    start before it and all that wait; 0 of 0 where the place is not known yet.
     """
 
     chat_id: str
     message_id: str
-    phase: Literal["queued", "loading", "prefill"]
+    phase: Literal["queued", "loading", "prefill", "embedding", "reading"]
     done: int = 0
     total: int = 0
 

@@ -51,6 +51,7 @@ from freehold.wire import (
     Settings,
     State,
 )
+from freehold.wire_grounds import Grounds
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Reply:
     hold: bool = False
     pause_s: float = 0.0
     stats: ReplyStats | None = None
+    grounds: Grounds | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -124,7 +126,10 @@ class FakeClient(FakeLibraryCalls):
             self._enter, lambda name, error: self._failures[name].append(error)
         )
         self.documents = FakeDocuments(
-            self._enter, lambda name, error: self._failures[name].append(error)
+            self._enter,
+            lambda name, error: self._failures[name].append(error),
+            self.push,
+            self.conversations,
         )
 
     # --- what a test arranges ------------------------------------------------------------
@@ -138,9 +143,10 @@ class FakeClient(FakeLibraryCalls):
         hold: bool = False,
         pause_s: float = 0.0,
         stats: ReplyStats | None = None,
+        grounds: Grounds | None = None,
     ) -> Reply:
         """Say what the next reply is; `hold` keeps it open until `released.set()` or a stop."""
-        reply = Reply(deltas, reasoning, error, hold, pause_s, stats)
+        reply = Reply(deltas, reasoning, error, hold, pause_s, stats, grounds)
         self._replies.append(reply)
         return reply
 
@@ -665,6 +671,7 @@ class FakeClient(FakeLibraryCalls):
             status=status,
             stats=stats,
             error=error_info(error) if error is not None else None,
+            grounds=script.grounds,
         )
         self.push(ReplyFinished(chat_id=chat.id, message=done))
         self._tell(chat)

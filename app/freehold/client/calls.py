@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Mapping
 from typing import Protocol, TypeVar
 
 import httpx
@@ -21,6 +21,7 @@ class Call(Protocol):
         *,
         params: Mapping[str, str] | None = None,
         repeat: bool = False,
+        content: AsyncIterable[bytes] | None = None,
     ) -> Awaitable[httpx.Response]: ...
 
 

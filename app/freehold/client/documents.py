@@ -1,22 +1,31 @@
 """The documents part of the `Client` seam, reached as `client.documents`.
 
-Two bodies exist, `HttpDocuments` here and `tests/doubles/documents.py:FakeDocuments`; one contract
-test runs on both. Every method raises `AppError`.
+Two bodies exist, `client.http_documents.HttpDocuments` and
+`tests/doubles/documents.py:FakeDocuments`; one contract test runs on both. Every method raises
+`AppError`. What changes is told by `Changed` with the topics "documents", "document",
+"collections", "collection" and "chat_documents".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import AsyncIterable, Callable, Sequence
+from typing import Final, Literal, Protocol
 
-from freehold.client.calls import Call, Decode
-from freehold.client.http_library import path_part
 from freehold.errors import AppError
-from freehold.wire_documents import DocumentAnswer, DocumentInfo, DocumentQuestion
+from freehold.wire_documents import (
+    ChatDocuments,
+    Choice,
+    Collection,
+    CollectionFile,
+    DocumentAbilities,
+    DocumentAnswer,
+    DocumentFit,
+    DocumentInfo,
+    DocumentQuestion,
+    DocumentText,
+)
 
 WAIT_S: Final = 20
-
-T = TypeVar("T")
 
 
 class DocumentsClient(Protocol):
@@ -26,8 +35,12 @@ class DocumentsClient(Protocol):
         """Begin to read the file at a full path on the server's machine."""
         ...
 
+    async def upload(self, name: str, content: AsyncIterable[bytes]) -> DocumentInfo:
+        """Send a file's bytes and begin to read it, when it is not on the server's machine."""
+        ...
+
     async def all(self) -> tuple[DocumentInfo, ...]:
-        """Return every document."""
+        """Return every document that belongs to no collection, the newest first."""
         ...
 
     async def get(self, document_id: str, *, wait_s: int = 0) -> DocumentInfo:
@@ -37,6 +50,38 @@ class DocumentsClient(Protocol):
     async def remove(self, document_id: str) -> None:
         """Forget a document."""
         ...
+
+    async def text(
+        self, document_id: str, *, start: int = 0, end: int | None = None
+    ) -> DocumentText:
+        """Return a document's text, or characters `start` up to `end` of it."""
+        ...
+
+    async def page_image(
+        self, document_id: str, page: int, *, start: int = 0, end: int = 0, width: int = 1200
+    ) -> bytes:
+        """Return a picture (PNG) of a page with characters `start` up to `end` boxed.
+
+        Only where `DocumentInfo.has_pages`; width: in pixels, 200 to 2400. Characters on another
+        page box nothing.
+        """
+        ...
+
+    async def recognise(self, document_id: str) -> DocumentInfo:
+        """Begin to recognise the text of a scan with tesseract; follow it like a reading."""
+        ...
+
+    async def abilities(self) -> DocumentAbilities:
+        """Return what can be done with documents on this machine, and the limits."""
+        ...
+
+    async def choose_model(
+        self, role: Literal["embedder", "reranker"], ref: str
+    ) -> DocumentAbilities:
+        """Use another installed model for the search; "" is the default."""
+        ...
+
+    # questions without a chat
 
     async def ask(
         self, document_ids: Sequence[str], question: str, *, model: str = ""
@@ -52,53 +97,65 @@ class DocumentsClient(Protocol):
         """End a question's answer."""
         ...
 
+    # documents of a chat
 
-class HttpDocuments:
-    """`DocumentsClient` over the connection of an `HttpClient`."""
+    async def of_chat(self, chat_id: str) -> ChatDocuments:
+        """Return what a chat is asked about."""
+        ...
 
-    def __init__(self, call: Call, decode: Decode) -> None:
-        self._call = call
-        self._decode = decode
+    async def set_chat(
+        self,
+        chat_id: str,
+        *,
+        documents: Sequence[str] | None = None,
+        collections: Sequence[str] | None = None,
+        choice: Choice | None = None,
+    ) -> ChatDocuments:
+        """Change what is given of a chat's documents; its replies then answer from them."""
+        ...
 
-    async def add(self, path: str) -> DocumentInfo:
-        """Begin to read the file at a full path on the server's machine."""
-        return self._decode(await self._call("POST", "/documents", {"path": path}), DocumentInfo)
+    async def fit(self, chat_id: str) -> DocumentFit:
+        """Return whether a chat's documents fit its model's context, with the numbers."""
+        ...
 
-    async def all(self) -> tuple[DocumentInfo, ...]:
-        """Return every document."""
-        response = await self._call("GET", "/documents", repeat=True)
-        return self._decode(response, tuple[DocumentInfo, ...])
+    # collections
 
-    async def get(self, document_id: str, *, wait_s: int = 0) -> DocumentInfo:
-        """Return a document, waiting a while for the end of its reading."""
-        path = f"/documents/{path_part(document_id)}"
-        params = {"wait_s": str(wait_s)}
-        return self._decode(await self._call("GET", path, params=params, repeat=True), DocumentInfo)
+    async def collections(self) -> tuple[Collection, ...]:
+        """Return every collection, by name."""
+        ...
 
-    async def remove(self, document_id: str) -> None:
-        """Forget a document."""
-        await self._call("DELETE", f"/documents/{path_part(document_id)}", repeat=True)
+    async def collection(self, collection_id: str) -> Collection:
+        """Return one collection as it is now."""
+        ...
 
-    async def ask(
-        self, document_ids: Sequence[str], question: str, *, model: str = ""
-    ) -> DocumentQuestion:
-        """Begin to answer a question."""
-        body = {"documents": list(document_ids), "question": question, "model": model}
-        return self._decode(
-            await self._call("POST", "/documents/questions", body), DocumentQuestion
-        )
+    async def collection_files(
+        self, collection_id: str, *, limit: int = 500, offset: int = 0
+    ) -> tuple[CollectionFile, ...]:
+        """Return a collection's files: those that failed first, then by path."""
+        ...
 
-    async def question(self, question_id: str, *, wait_s: int = 0) -> DocumentQuestion:
-        """Return a question, waiting a while for its answer."""
-        path = f"/documents/questions/{path_part(question_id)}"
-        params = {"wait_s": str(wait_s)}
-        return self._decode(
-            await self._call("GET", path, params=params, repeat=True), DocumentQuestion
-        )
+    async def create_collection(self, name: str, sources: Sequence[str] = ()) -> Collection:
+        """Make a collection of files and folders (full paths); indexing begins at once."""
+        ...
 
-    async def stop(self, question_id: str) -> None:
-        """End a question's answer."""
-        await self._call("DELETE", f"/documents/questions/{path_part(question_id)}", repeat=True)
+    async def update_collection(
+        self,
+        collection_id: str,
+        *,
+        name: str | None = None,
+        sources: Sequence[str] | None = None,
+        paused: bool | None = None,
+    ) -> Collection:
+        """Change what is given; `paused` stops the indexing or lets it go on."""
+        ...
+
+    async def rebuild_collection(self, collection_id: str) -> Collection:
+        """Read every file of a collection again and make its index anew."""
+        ...
+
+    async def remove_collection(self, collection_id: str) -> None:
+        """Delete a collection with its text and vectors; the files themselves stay."""
+        ...
 
 
 async def until_read(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeVar
 
@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from freehold.client.costs import HttpCosts
-from freehold.client.documents import HttpDocuments
+from freehold.client.http_documents import HttpDocuments
 from freehold.client.http_library import LibraryCalls, path_part
 from freehold.client.machine import HttpMachine
 from freehold.client.sse import SseParser
@@ -296,18 +296,25 @@ class HttpClient(LibraryCalls):
         *,
         params: Mapping[str, str] | None = None,
         repeat: bool = False,
+        content: AsyncIterable[bytes] | None = None,
     ) -> httpx.Response:
-        """Send one request; `repeat` says that sending it twice does no harm."""
-        content = None if body is None else _encode(body)
+        """Send one request; `repeat` says that sending it twice does no harm.
+
+        content: bytes to stream instead of `body` as JSON.
+        """
+        media_type = "" if body is None else "application/json"
+        data: bytes | AsyncIterable[bytes] | None = None if body is None else _encode(body)
+        if content is not None:
+            media_type, data = "application/octet-stream", content
         for last in (not repeat, True):
             await self._prove()
             try:
                 response = await self._http.request(
                     method,
                     PREFIX + path,
-                    content=content,
+                    content=data,
                     params=params,
-                    headers=self._headers(has_body=content is not None),
+                    headers=self._headers(media_type),
                 )
             except httpx.HTTPError as error:
                 self._proven = False
@@ -326,10 +333,10 @@ class HttpClient(LibraryCalls):
             if not self._proven:
                 await self.hello()
 
-    def _headers(self, *, has_body: bool = False) -> dict[str, str]:
+    def _headers(self, media_type: str = "") -> dict[str, str]:
         headers = {"authorization": f"Bearer {self._key}"}
-        if has_body:
-            headers["content-type"] = "application/json"
+        if media_type:
+            headers["content-type"] = media_type
         return headers
 
     def _value(self, response: httpx.Response, kind: type[T]) -> T:
