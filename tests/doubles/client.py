@@ -24,6 +24,7 @@ from doubles.client_library import FakeLibraryCalls, FakeShelf
 from doubles.conversation_tree import BUSY, Conversation, Conversations
 from doubles.costs import FakeCosts
 from doubles.documents import FakeDocuments
+from doubles.files import FakeFiles
 from doubles.machine import FakeMachine
 from freehold.errors import AppError
 from freehold.wire import (
@@ -124,6 +125,11 @@ class FakeClient(FakeLibraryCalls):
         )
         self.machine = FakeMachine(
             self._enter, lambda name, error: self._failures[name].append(error)
+        )
+        self.files = FakeFiles(
+            self._enter,
+            lambda name, error: self._failures[name].append(error),
+            self.models,
         )
         self.documents = FakeDocuments(
             self._enter,

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from freehold.client.costs import HttpCosts
+from freehold.client.files import HttpFiles
 from freehold.client.http_documents import HttpDocuments
 from freehold.client.http_library import LibraryCalls, path_part
 from freehold.client.machine import HttpMachine
@@ -71,6 +72,7 @@ class HttpClient(LibraryCalls):
         )
         self.costs = HttpCosts(self._call, self._value)
         self.documents = HttpDocuments(self._call, self._value)
+        self.files = HttpFiles(self._call, self._value)
         self.machine = HttpMachine(self._call, self._value)
 
     @property

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from freehold.client.costs import CostsClient
 from freehold.client.documents import DocumentsClient
+from freehold.client.files import FilesClient
 from freehold.client.machine import MachineClient
 from freehold.wire import (
     Chat,
@@ -53,6 +54,11 @@ class Client(Protocol):
     @property
     def documents(self) -> DocumentsClient:
         """Return the part about documents."""
+        ...
+
+    @property
+    def files(self) -> FilesClient:
+        """Return the part about what model files hold."""
         ...
 
     @property

@@ -6,6 +6,7 @@ Everything blocks; the service calls it in threads. Nothing here downloads model
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import ssl
@@ -137,6 +138,36 @@ class Hub:
 
         return self._ask(ask, repository)
 
+    def chat_template(self, repository: str) -> str:
+        """Return the chat template a repository publishes for its model.
+
+        Raises: AppError: as `read_page`; `not_found` where it publishes none.
+        """
+        check_repository(repository)
+
+        def ask(_api: HfApi) -> str:
+            response, text = self._read_text(f"{repository}/resolve/main/chat_template.jinja")
+            if response.status_code == 404:
+                response, text = self._read_text(f"{repository}/resolve/main/tokenizer_config.json")
+                text = template_of(text)
+            if response.status_code in (401, 403):
+                code = response.headers.get("x-error-code", "")
+                said = response.headers.get("x-error-message", "")
+                known = bool(self._tokens.read().value)
+                raise refused_access(repository, response.status_code, code, said, has_token=known)
+            if response.status_code not in (200, 404):
+                raise _unreachable(self.endpoint)
+            return text
+
+        found = self._ask(ask, repository)
+        if not found:
+            raise AppError(
+                "not_found",
+                f"{repository} publishes no chat template.",
+                "Compare with another model of your library.",
+            )
+        return found
+
     def repository(self, name: str, revision: str) -> Repository:
         """Return where the downloader fetches from."""
         return Repository(self.endpoint, name, revision, lambda: self._tokens.read().value)
@@ -151,28 +182,33 @@ class Hub:
     # --- inside ------------------------------------------------------------------------------
 
     def _read_card(self, repository: str, revision: str, files: list[ListedFile]) -> str:
-        import httpx2
-
         size = next((file.size for file in files if file.path == "README.md"), 0)
         if not size:
             return ""
+        # A gated card is left out; the page still shows what the listing says.
+        _, card = self._read_text(f"{repository}/resolve/{revision}/README.md")
+        return without_front_matter(card)
+
+    def _read_text(self, path: str) -> tuple[httpx2.Response, str]:
+        """Return the answer for a small file, and its text where that was 200."""
+        import httpx2
+
         token = self._tokens.read().value
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        url = f"{self.endpoint}/{repository}/resolve/{revision}/README.md"
         with (
             httpx2.Client(
                 timeout=ANSWER_S, follow_redirects=True, verify=_certificates()
             ) as client,
-            client.stream("GET", url, headers=headers) as response,
+            client.stream("GET", f"{self.endpoint}/{path}", headers=headers) as response,
         ):
             if response.status_code != 200:
-                return ""  # a gated card; the page still shows what the listing says
+                return response, ""
             data = b""
             for piece in response.iter_bytes():
                 data += piece
                 if len(data) > LARGEST_CARD_BYTES:
                     break
-        return without_front_matter(data[:LARGEST_CARD_BYTES].decode("utf-8", "replace"))
+        return response, data[:LARGEST_CARD_BYTES].decode("utf-8", "replace")
 
     def _ask(self, ask: Callable[[HfApi], T], repository: str) -> T:
         if self.is_offline:
@@ -241,6 +277,18 @@ def without_front_matter(card: str) -> str:
         return card
     end = card.find("\n---", 3)
     return card if end < 0 else card[end + 4 :].lstrip("-").lstrip()
+
+
+def template_of(config: str) -> str:
+    """Return the chat template in a `tokenizer_config.json`, the one called default of several."""
+    try:
+        found = json.loads(config)["chat_template"]
+        if isinstance(found, list):
+            named = {item["name"]: item["template"] for item in found}
+            found = named.get("default") or next(iter(named.values()), "")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _to_model(info: Any) -> HubModel:

@@ -19,6 +19,7 @@ from freehold.server import (
     native_chats,
     native_costs,
     native_documents,
+    native_files,
     native_library,
     native_machine,
     native_models,
@@ -85,6 +86,7 @@ def router(house: House) -> APIRouter:
     _add_upkeep(routes, house)
     routes.include_router(native_models.router(house))
     routes.include_router(native_library.router(house))
+    routes.include_router(native_files.router(house))
     routes.include_router(native_chats.router(house))
     routes.include_router(native_costs.router(house))
     routes.include_router(native_machine.router(house))

@@ -53,49 +53,49 @@ def router(house: House) -> APIRouter:
 def _add_hub(routes: APIRouter, house: House) -> None:
     @routes.get("/catalog")
     async def catalog(_request: Request) -> Response:
-        return answer(await house.finder.catalog())
+        return answer(await house.rooms.finder.catalog())
 
     @routes.post("/search")
     async def search(request: Request) -> Response:
         require_local(request)
-        return answer(await house.finder.search(await read(request, HubQuery)))
+        return answer(await house.rooms.finder.search(await read(request, HubQuery)))
 
     @routes.post("/page")
     async def page(request: Request) -> Response:
         require_local(request)
         body = await read(request, VariantBody)
-        return answer(await house.finder.page(body.repository))
+        return answer(await house.rooms.finder.page(body.repository))
 
     @routes.post("/facts")
     async def facts(request: Request) -> Response:
         require_local(request)
         body = await read(request, VariantBody)
-        return answer(await house.finder.facts(body.repository, body.variant))
+        return answer(await house.rooms.finder.facts(body.repository, body.variant))
 
     @routes.get("/account")
     async def account(request: Request) -> Response:
         require_local(request)
-        return answer(await house.finder.account())
+        return answer(await house.rooms.finder.account())
 
     @routes.put("/account")
     async def save_token(request: Request) -> Response:
         require_local(request)
         body = await read(request, TokenBody)
-        return answer(await house.finder.save_token(body.token))
+        return answer(await house.rooms.finder.save_token(body.token))
 
 
 def _add_downloads(routes: APIRouter, house: House) -> None:
     @routes.get("/downloads")
     async def downloads(_request: Request) -> Response:
-        return answer(house.downloads.all())
+        return answer(house.rooms.downloads.all())
 
     @routes.post("/downloads")
     async def add(request: Request) -> Response:
         require_local(request)
         body = await read(request, VariantBody)
-        chosen = await house.finder.choose(body.repository, body.variant)
+        chosen = await house.rooms.finder.choose(body.repository, body.variant)
         return answer(
-            await house.downloads.add(
+            await house.rooms.downloads.add(
                 chosen.repository, chosen.variant, chosen.revision, chosen.alternatives
             )
         )
@@ -103,34 +103,34 @@ def _add_downloads(routes: APIRouter, house: House) -> None:
     @routes.post("/downloads/{identifier}/pause")
     async def pause(request: Request) -> Response:
         require_local(request)
-        return answer(await house.downloads.pause(request.path_params["identifier"]))
+        return answer(await house.rooms.downloads.pause(request.path_params["identifier"]))
 
     @routes.post("/downloads/{identifier}/resume")
     async def resume(request: Request) -> Response:
         require_local(request)
-        return answer(await house.downloads.resume(request.path_params["identifier"]))
+        return answer(await house.rooms.downloads.resume(request.path_params["identifier"]))
 
     @routes.post("/downloads/{identifier}/move")
     async def move(request: Request) -> Response:
         require_local(request)
         body = await read(request, MoveBody)
-        await house.downloads.move(request.path_params["identifier"], body.place)
+        await house.rooms.downloads.move(request.path_params["identifier"], body.place)
         return done()
 
     @routes.delete("/downloads/{identifier}")
     async def cancel(request: Request) -> Response:
         require_local(request)
-        await house.downloads.cancel(request.path_params["identifier"])
+        await house.rooms.downloads.cancel(request.path_params["identifier"])
         return done()
 
     @routes.post("/checksums")
     async def checksums(request: Request) -> Response:
         require_local(request)
         ref = (await house.library.find((await read(request, RefBody)).ref)).ref
-        item = house.downloads.files_of(ref)
+        item = house.rooms.downloads.files_of(ref)
         if item is None:
             return answer(())
-        folder = house.downloads.folder_of(item)
+        folder = house.rooms.downloads.folder_of(item)
         return answer(
             tuple(
                 FileChecksum(path=str(folder / file.path), bytes=file.bytes, sha256=file.sha256)

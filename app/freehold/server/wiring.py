@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +19,6 @@ from freehold.documents.desk import DocumentDesk
 from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
 from freehold.ledger.book import Ledger
-from freehold.library.download.queue import Downloads
-from freehold.library.finding import Finder
-from freehold.library.hub import Hub
-from freehold.library.hub_token import TokenStore
 from freehold.library.local import Library
 from freehold.paths import Paths, resources
 from freehold.power.discovery import find_sources
@@ -37,9 +32,9 @@ from freehold.server.costs_file import CostsFile
 from freehold.server.counters import Counters
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
-from freehold.server.fit_here import FitHere
 from freehold.server.folder_watch import FolderWatch
 from freehold.server.header_plan import HeaderPlanner
+from freehold.server.library_rooms import LibraryRooms, join_library
 from freehold.server.load_guard import PlanGuard
 from freehold.server.load_options import LoadMemory
 from freehold.server.machine_desk import MachineDesk
@@ -100,8 +95,7 @@ class House:
     database: Database
     bus: Bus
     library: Models
-    downloads: Downloads
-    finder: Finder
+    rooms: LibraryRooms
     engines: EngineSupervisor
     machine: MachineDesk
     models: ModelChoice
@@ -131,7 +125,7 @@ class House:
         await self.conversations.recover()
         await self.take_bundled()
         await self.engines.start()
-        await self.downloads.start()
+        await self.rooms.downloads.start()
         if self.folders is not None:
             self.folders.start()
         self.metering.start()
@@ -158,7 +152,7 @@ class House:
         await self.documents.close()
         if self.folders is not None:
             await self.folders.close()
-        await self.downloads.close()
+        await self.rooms.downloads.close()
         await self.engines.close()
         self.machine.close()
         await self.metering.close()
@@ -210,7 +204,7 @@ def build_house(
     metering.choose(power.with_plug())
     machine = MachineDesk(paths, models.resolve)
     plan = HeaderPlanner(machine.places, paths.models)
-    finder, downloads = _join_library(paths, database, bus, models, settings, plan)
+    rooms = join_library(paths, database, bus, models, settings, plan)
     engines = EngineSupervisor(
         resolve=models.resolve,
         make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering),
@@ -228,8 +222,7 @@ def build_house(
         database=database,
         bus=bus,
         library=models,
-        downloads=downloads,
-        finder=finder,
+        rooms=rooms,
         engines=engines,
         machine=machine,
         models=choice,
@@ -243,37 +236,6 @@ def build_house(
             database, Answering(database, engines, choice.embedder), choice.chat
         ),
     )
-
-
-def _join_library(
-    paths: Paths,
-    database: Database,
-    bus: Bus,
-    models: Models,
-    settings: SettingsFile,
-    plan: HeaderPlanner,
-) -> tuple[Finder, Downloads]:
-    """Put together what finds models on the hub and what downloads them."""
-    tokens = TokenStore(paths.config / "hub_token")
-    hub = Hub(tokens)
-    finder = Finder(
-        hub,
-        tokens,
-        FitHere(),
-        paths.cache / "headers",
-        models.entries,
-        lambda: shutil.disk_usage(paths.models).free,
-        plan,
-    )
-    downloads = Downloads(
-        database,
-        paths.models,
-        bus.publish,
-        lambda path, ref: models.import_file(path, ref=ref, origin="downloaded", owned=True),
-        hub.repository,
-        limit_bytes_per_s=lambda: settings.current.download_limit_mb_per_s * 1e6,
-    )
-    return finder, downloads
 
 
 def open_house(paths: Paths) -> House:

@@ -1,0 +1,51 @@
+"""Routes of model files: what is in them, and what is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from freehold.server.native_json import answer, read, require_local
+from freehold.server.wiring import House
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class RefBody(msgspec.Struct, frozen=True):
+    """The model meant."""
+
+    ref: Name
+
+
+class CompareBody(msgspec.Struct, frozen=True):
+    """The model meant, and the one its chat template is compared with."""
+
+    ref: Name
+    other: Name
+
+
+def router(house: House) -> APIRouter:
+    """Return the routes; they work for callers on this machine."""
+    routes = APIRouter(prefix="/files")
+
+    @routes.post("/anatomy")
+    async def anatomy(request: Request) -> Response:
+        require_local(request)
+        return answer(await house.rooms.inspector.anatomy((await read(request, RefBody)).ref))
+
+    @routes.post("/tensors")
+    async def tensors(request: Request) -> Response:
+        require_local(request)
+        return answer(await house.rooms.inspector.tensors((await read(request, RefBody)).ref))
+
+    @routes.post("/templates")
+    async def templates(request: Request) -> Response:
+        require_local(request)
+        body = await read(request, CompareBody)
+        return answer(await house.rooms.inspector.compare(body.ref, body.other))
+
+    return routes

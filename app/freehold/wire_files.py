@@ -1,0 +1,121 @@
+"""Values of the API about model files: what is in them, and what is made from them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from freehold.wire import Value
+
+Piece = Literal[
+    "experts", "shared_experts", "attention", "feed_forward", "embeddings", "norms", "other"
+]
+
+
+class ModelFileRow(Value, frozen=True, kw_only=True):
+    """A file of a model."""
+
+    path: str
+    bytes: int
+    tensors: int
+
+
+class LayerBytes(Value, frozen=True, kw_only=True):
+    """Where the bytes of a layer are; layer None: what lies outside of layers."""
+
+    layer: int | None
+    bytes_by_piece: dict[str, int]
+
+
+class MetadataRow(Value, frozen=True, kw_only=True):
+    """A metadata value as text; a long one is shown by its beginning."""
+
+    key: str
+    kind: str
+    value: str
+
+
+class SpecialToken(Value, frozen=True, kw_only=True):
+    """A token with a role, such as the one that ends an answer."""
+
+    role: str
+    id: int
+    text: str
+
+
+class TokenizerFacts(Value, frozen=True, kw_only=True):
+    """What the file says of its vocabulary."""
+
+    model: str
+    pre: str
+    tokens: int
+    merges: int
+    special: tuple[SpecialToken, ...] = ()
+
+
+class ModelAnatomy(Value, frozen=True, kw_only=True):
+    """A model as its files describe it; sizes are counted, not estimated.
+
+    header_bytes: what is not weights. templates: names of further chat templates. relatives: refs
+    of other variants of the same model here. base: the repository it was made from, "" if unsaid.
+    """
+
+    ref: str
+    name: str
+    arch: str
+    kind: Literal["chat", "embedding"]
+    quant: str
+    parameters: int
+    active_parameters: int
+    bits_per_weight: float
+    experts: int
+    experts_used: int
+    layers: int
+    context_tokens: int
+    embedding_size: int
+    tensors: int
+    tensor_bytes: int
+    header_bytes: int
+    files: tuple[ModelFileRow, ...]
+    bytes_by_piece: dict[str, int]
+    bytes_by_type: dict[str, int]
+    layer_bytes: tuple[LayerBytes, ...]
+    metadata: tuple[MetadataRow, ...]
+    tokenizer: TokenizerFacts
+    chat_template: str = ""
+    templates: tuple[str, ...] = ()
+    licence: str = ""
+    source: str = ""
+    base: str = ""
+    relatives: tuple[str, ...] = ()
+
+
+class TensorRow(Value, frozen=True, array_like=True):
+    """A tensor: `shape` in ggml's order (row length first); file: its place in `files`."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    bytes: int
+    layer: int | None
+    piece: Piece
+    file: int = 0
+
+
+class DiffLine(Value, frozen=True, array_like=True):
+    """A line of a comparison; "gap": lines that are the same were left out here."""
+
+    kind: Literal["same", "added", "removed", "gap"]
+    text: str
+
+
+class TemplateComparison(Value, frozen=True, kw_only=True):
+    """A model's chat template beside another one.
+
+    other: whose template it is compared with. added: lines this model has and the other lacks.
+    """
+
+    other: str
+    same: bool
+    added: int = 0
+    removed: int = 0
+    lines: tuple[DiffLine, ...] = ()
