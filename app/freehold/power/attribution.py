@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
-import numpy as np
-
+from freehold.power.least_squares import fit_non_negative
 from freehold.power.shares import share_out_units
 
 
@@ -125,25 +123,12 @@ MIN_OBSERVATIONS = 30
 def fit(observations: Sequence[Observation]) -> Coefficients | None:
     """Return the coefficients that explain a log best, none negative, or None if it is too short.
 
-    Non-negative least squares over three unknowns: every subset of columns is solved and the
-    best feasible one taken, which is exact at this size.
+    Non-negative least squares over three unknowns (`least_squares`).
     """
     if len(observations) < MIN_OBSERVATIONS:
         return None
-    table = np.array(
-        [(o.prefill_tokens, o.decode_tokens, o.context_tokens) for o in observations], dtype=float
+    found = fit_non_negative(
+        [(o.prefill_tokens, o.decode_tokens, o.context_tokens) for o in observations],
+        [o.joules for o in observations],
     )
-    joules = np.array([o.joules for o in observations], dtype=float)
-    best: tuple[float, list[float]] | None = None
-    for size in (3, 2, 1):
-        for columns in combinations(range(3), size):
-            found, *_ = np.linalg.lstsq(table[:, columns], joules, rcond=None)
-            if not np.isfinite(found).all() or (found < 0).any() or not (found > 0).any():
-                continue
-            error = float(((table[:, columns] @ found - joules) ** 2).sum())
-            if best is None or error < best[0]:
-                values = [0.0, 0.0, 0.0]
-                for column, value in zip(columns, found, strict=True):
-                    values[column] = float(value)
-                best = (error, values)
-    return Coefficients(*best[1]) if best else None
+    return Coefficients(*found) if found else None
