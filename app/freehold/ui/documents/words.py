@@ -1,0 +1,149 @@
+"""What is said of documents, in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from freehold.units import format_bytes, format_count, format_duration
+from freehold.wire_documents import Collection, DocumentFit, DocumentInfo
+
+ICONS: Final = {
+    "pdf": "doc-pdf",
+    "docx": "doc-text",
+    "odt": "doc-text",
+    "markdown": "doc-text",
+    "text": "doc-text",
+    "epub": "doc-text",
+    "xlsx": "doc-table",
+    "csv": "doc-table",
+    "ods": "doc-table",
+    "pptx": "doc-slides",
+    "odp": "doc-slides",
+    "html": "doc-web",
+    "eml": "doc-mail",
+    "code": "doc-code",
+    "image": "doc-image",
+    "collection": "folder",
+}
+ENDINGS: Final = {
+    "md": "markdown", "txt": "text", "log": "text", "htm": "html", "tsv": "csv", "xls": "xlsx",
+    "png": "image", "jpg": "image", "jpeg": "image", "webp": "image", "gif": "image",
+    "bmp": "image", "tif": "image", "tiff": "image",
+    "py": "code", "js": "code", "ts": "code", "c": "code", "cpp": "code", "h": "code",
+    "rs": "code", "go": "code", "java": "code", "sh": "code", "sql": "code", "json": "code",
+    "yaml": "code", "yml": "code", "toml": "code", "xml": "code",
+}  # fmt: skip
+KINDS: Final = {
+    "pdf": "PDF",
+    "docx": "Word",
+    "pptx": "PowerPoint",
+    "xlsx": "Excel",
+    "csv": "CSV",
+    "odt": "OpenDocument text",
+    "ods": "OpenDocument table",
+    "odp": "OpenDocument slides",
+    "html": "HTML",
+    "epub": "EPUB",
+    "eml": "Mail",
+    "markdown": "Markdown",
+    "text": "Text",
+    "code": "Source code",
+    "image": "Picture",
+}
+PHASES: Final = {
+    "waiting": "Waiting",
+    "reading": "Reading",
+    "embedding": "Indexing",
+    "ready": "Ready",
+    "paused": "Paused",
+    "error": "Error",
+    "failed": "Not read",
+}
+
+
+def icon_of(kind: str, name: str = "") -> str:
+    """Return the icon of a kind of file, or of its name while the kind is not known."""
+    ending = name.rpartition(".")[2].lower()
+    return ICONS.get(kind or ENDINGS.get(ending, ending), "file")
+
+
+def counted(count: int, word: str) -> str:
+    """Return a count with its word: `1 page`, `2,300 pages`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def state_words(info: DocumentInfo) -> str:
+    """Return what is going on with a document: `Reading page 3 of 12`, `12 pages · 9 k tokens`."""
+    if info.error is not None:
+        return info.error.message
+    if info.phase == "reading":
+        if info.total:
+            return f"Reading {info.page_word} {info.done:,} of {info.total:,}"
+        return "Reading…"
+    parts = []
+    if info.page_count:
+        parts.append(counted(info.page_count, info.page_word))
+    parts.append(f"{format_count(info.tokens)} tokens")
+    return " · ".join(parts)
+
+
+def facts_of(info: DocumentInfo) -> str:
+    """Return size, pages and tokens of a document that was read."""
+    parts = [KINDS.get(info.kind, info.kind)] if info.kind else []
+    if info.bytes:
+        parts.append(format_bytes(info.bytes))
+    if info.phase == "ready":
+        parts.append(state_words(info))
+    return " · ".join(parts)
+
+
+def index_words(info: DocumentInfo) -> str:
+    """Return how far a document is indexed by meaning, nothing when there is nothing to say."""
+    if info.phase != "ready" or not info.passages:
+        return ""
+    if info.embedded >= info.passages:
+        return f"{counted(info.passages, 'passage')} indexed by words and meaning"
+    if not info.embedded:
+        return f"{counted(info.passages, 'passage')} indexed by words"
+    share = f"{info.embedded / info.passages:.0%}"
+    return f"{counted(info.passages, 'passage')} indexed by words, {share} by meaning"
+
+
+def scan_words(info: DocumentInfo) -> str:
+    """Return what is said of a scan."""
+    if not info.scan_pages:
+        return ""
+    return f"A scan: {counted(info.scan_pages, 'page')} without text"
+
+
+def collection_words(collection: Collection) -> str:
+    """Return what is going on with a collection, with a figure while it is indexed."""
+    phase = PHASES[collection.phase]
+    if collection.phase in ("reading", "embedding") and collection.total:
+        share = min(1.0, collection.done / collection.total)
+        unit = "files" if collection.phase == "reading" else "passages"
+        return f"{phase} {collection.done:,} of {collection.total:,} {unit} ({share:.0%})"
+    if collection.phase == "error" and collection.error is not None:
+        return collection.error.message
+    parts = [phase, counted(collection.files, "file")]
+    if collection.pages:
+        parts.append(counted(collection.pages, "page"))
+    if collection.tokens:
+        parts.append(f"{format_count(collection.tokens)} tokens")
+    if collection.failed:
+        parts.append(f"{counted(collection.failed, 'file')} could not be read")
+    return " · ".join(parts)
+
+
+def fit_words(fit: DocumentFit) -> str:
+    """Return why documents do not fit, with the numbers and where they come from."""
+    return (
+        f"They take {format_count(fit.document_tokens)} tokens ({fit.basis}). The model reads"
+        f" {format_count(fit.context_tokens)} at a time, of which"
+        f" {format_count(fit.limit_tokens)} are free for documents, so they do not fit whole."
+    )
+
+
+def left_words(seconds: float) -> str:
+    """Return how long something still takes; always an estimate."""
+    return f"about {format_duration(max(1.0, seconds))} left"
