@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QImage, QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from freehold.ui.chats.growing_edit import GrowingEdit
+from freehold.ui.documents.chip_strip import ChipStrip
+from freehold.ui.documents.drops import dropped_paths
 from freehold.ui.icons import set_icon
+from freehold.ui.state.gathering import LONG_TEXT
 from freehold.ui.theme import Theme
-from freehold.ui.widgets.buttons import push_button
+from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.labels import set_role, text_label
 
 _KEYPAD = Qt.KeyboardModifier.KeypadModifier
@@ -18,20 +21,44 @@ _KEYPAD = Qt.KeyboardModifier.KeypadModifier
 class _Box(GrowingEdit):
     """The text box with its keys.
 
-    Signals: send_asked: Enter; last_asked: Up in an empty box; stop_asked: Esc.
+    Signals: send_asked: Enter; last_asked: Up in an empty box; stop_asked: Esc;
+    files_pasted(paths), image_pasted(QImage), text_pasted(text): what becomes an attachment.
     """
 
     send_asked = Signal()
     last_asked = Signal()
     stop_asked = Signal()
     focus_changed = Signal(bool)
+    files_pasted = Signal(object)
+    image_pasted = Signal(object)
+    text_pasted = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, most_lines=10)
+        self.setAcceptDrops(False)  # files are dropped on the window, wherever
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        return bool(source.hasImage() or source.hasUrls()) or super().canInsertFromMimeData(source)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        paths = dropped_paths(source)
+        if paths:
+            self.files_pasted.emit(paths)
+        elif source.hasImage() and not source.hasText():
+            image = source.imageData()
+            if isinstance(image, QImage) and not image.isNull():
+                self.image_pasted.emit(image)
+        elif len(source.text()) > LONG_TEXT:
+            self.text_pasted.emit(source.text())
+        else:
+            super().insertFromMimeData(source)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, modifiers = event.key(), event.modifiers()
-        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+        if key == Qt.Key.Key_V and modifiers == both:
+            self.insertPlainText(QGuiApplication.clipboard().text())
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             # While an input method composes, Enter belongs to it and does not arrive here.
             if modifiers & (Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier):
                 self.insertPlainText("\n")
@@ -57,11 +84,13 @@ class _Box(GrowingEdit):
 class Composer(QWidget):
     """The box, its button, and a line that says what happens.
 
-    Signals: send_asked(text), stop_asked, edit_last_asked, typed(text): the person changed it.
+    Signals: send_asked(text), stop_asked, edit_last_asked, typed(text): the person changed it;
+    attach_asked: the paper clip.
     """
 
     send_asked = Signal(str)
     stop_asked = Signal()
+    attach_asked = Signal()
     edit_last_asked = Signal()
     typed = Signal(str)
 
@@ -80,14 +109,21 @@ class Composer(QWidget):
         self.button = push_button(theme, "Send", self._on_clicked, kind="primary", icon="send")
         self.button.setToolTip("Enter sends, Shift+Enter begins a new line")
         self.hint = text_label("", "small", wrap=True, parent=self)
+        self.attach_button = icon_button(
+            theme, "paperclip", "Attach documents (drop them anywhere)", self.attach_asked.emit
+        )
+        self.attach_button.setAccessibleName("Attach documents")
+        self.strip = ChipStrip(theme, self)
         inner = QHBoxLayout(self._frame)
-        inner.setContentsMargins(14, 8, 8, 8)
-        inner.setSpacing(8)
+        inner.setContentsMargins(8, 8, 8, 8)
+        inner.setSpacing(6)
+        inner.addWidget(self.attach_button, 0, Qt.AlignmentFlag.AlignBottom)
         inner.addWidget(self.box, 1, Qt.AlignmentFlag.AlignVCenter)
         inner.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 10)
         column.setSpacing(4)
+        column.addWidget(self.strip)
         column.addWidget(self._frame)
         column.addWidget(self.hint)
         self.hint.hide()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
@@ -16,6 +18,8 @@ from freehold.ui.chats.settings_panel import SettingsPanel
 from freehold.ui.chats.sheet import SHEET
 from freehold.ui.chats.transcript import Transcript
 from freehold.ui.chats.welcome import Welcome
+from freehold.ui.documents.chat_side import ChatSide
+from freehold.ui.documents.sheet import SHEET as DOCUMENTS_SHEET
 from freehold.ui.state.chats import ChatList
 from freehold.ui.state.conversation import Conversation, new_token
 from freehold.ui.state.drafts import Drafts
@@ -52,6 +56,8 @@ class ChatsPage(QWidget):
         self.transcript = Transcript(self.conversation, session, theme, self)
         self.welcome = Welcome(session, theme, self)
         self.composer = Composer(theme, self)
+        self.side = ChatSide(session, self.conversation, self.composer, theme, self)
+        self._sending: asyncio.Task[None] | None = None
         self.settings = SettingsPanel(theme, self)
         self.settings.hide()
         self.setFocusProxy(self.composer.box)
@@ -118,7 +124,9 @@ class ChatsPage(QWidget):
         self.settings.sampling_changed.connect(lambda found: conversation.update(sampling=found))
         self.transcript.edit_saved.connect(self._edit)
         composer.send_asked.connect(self._send)
-        composer.stop_asked.connect(conversation.stop)
+        composer.stop_asked.connect(self._stop)
+        self.side.attachments.failed.connect(self.show_error)
+        self.side.attachments.noted.connect(self._note)
         composer.edit_last_asked.connect(self.edit_last)
         composer.typed.connect(self._on_typed)
         for signal in (
@@ -174,10 +182,21 @@ class ChatsPage(QWidget):
             # The same text sent again after a broken line is the same message.
             self._token, self._token_for = new_token(), (chat.id, text)
         self.composer.set_sending(True)
-        spawn(self, self._sent(text, self._token))
+        self._sending = spawn(self, self._sent(text, self._token))
+
+    def _stop(self) -> None:
+        """Stop the answer, or take a question back that waits for its documents."""
+        if self._sending is not None and not self._sending.done() and not self.conversation.busy:
+            self._sending.cancel()
+        self.conversation.stop()
+
+    def _note(self, text: str) -> None:
+        self.banners.put("documents", "info", text, "")
 
     async def _sent(self, text: str, token: str) -> None:
         try:
+            if not await self.side.prepare():
+                return
             await self.conversation.send(text, token)
         except AppError as error:
             self._token_for = (self.conversation.chat.id, text)
@@ -188,6 +207,7 @@ class ChatsPage(QWidget):
         self._token_for = ("", "")
         self.banners.take("chat")
         self.composer.fill("")
+        self.side.sent()
         self.drafts.type(self._shown_id, "")
         self._refresh()
 
@@ -222,6 +242,7 @@ class ChatsPage(QWidget):
         self.drafts.save_now()
         self.composer.say("")
         self.banners.take("chat")
+        self.banners.take("documents")
 
     def _on_opened(self) -> None:
         chat = self.conversation.chat
@@ -315,7 +336,7 @@ class ChatsPage(QWidget):
             self.settings.save_now()
 
     def _apply_sheet(self) -> None:
-        self.setStyleSheet(self._theme.fill(SHEET))
+        self.setStyleSheet(self._theme.fill(SHEET + DOCUMENTS_SHEET))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -1,0 +1,136 @@
+"""What a chat has to do with documents: attaching them, and what happens before a question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, Qt, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from freehold.ui.chats.composer import Composer
+from freehold.ui.documents.fit_dialog import ask_fit
+from freehold.ui.state.attachments import Attachments
+from freehold.ui.state.conversation import Conversation
+from freehold.ui.state.gathering import MAX_FILES, pasted_name
+from freehold.ui.state.session import Session
+from freehold.ui.tasks import spawn
+from freehold.ui.theme import Theme
+from freehold.wire_documents import Choice
+
+
+class ChatSide(QObject):
+    """Joins a conversation's attachments with the composer.
+
+    Signals: open_asked(document id): the person wants to see a document.
+    """
+
+    open_asked = Signal(str)
+
+    def __init__(
+        self,
+        session: Session,
+        conversation: Conversation,
+        composer: Composer,
+        theme: Theme,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._conversation, self._composer = conversation, composer
+        self._theme, self._page = theme, parent
+        self._pasted = 0
+        self.attachments = Attachments(session, conversation.ensure_stored, self)
+        box, strip = composer.box, composer.strip
+        composer.attach_asked.connect(self.choose_files)
+        box.files_pasted.connect(self.attachments.add_files)
+        box.text_pasted.connect(self.attach_text)
+        box.image_pasted.connect(lambda image: spawn(self, self._attach_image(image)))
+        strip.removed.connect(self.attachments.remove)
+        strip.opened.connect(self.open_asked)
+        self.attachments.changed.connect(self._show)
+        conversation.opened.connect(self._on_opened)
+        conversation.details_changed.connect(self._on_stored)
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Attach files and folders."""
+        self.attachments.add_files(paths)
+        self._composer.box.setFocus()
+
+    def choose_files(self) -> None:
+        """Let the person choose files."""
+        dialog = QFileDialog(self._page, "Attach documents")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setLabelText(QFileDialog.DialogLabel.Accept, "Attach")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        dialog.setWindowTitle(f"Attach documents (up to {MAX_FILES}, 500 MB each)")
+        dialog.filesSelected.connect(self.add)
+        dialog.open()
+
+    def attach_text(self, text: str) -> None:
+        """Attach a long text that was pasted."""
+        self._pasted += 1
+        self.attachments.add_content(pasted_name(text, self._pasted), text.encode())
+        self._composer.say(
+            "The long text is attached as a document. Ctrl+Shift+V puts it into the message."
+        )
+
+    async def _attach_image(self, image: QImage) -> None:
+        self._pasted += 1
+        content = await asyncio.to_thread(to_png, image)
+        self.attachments.add_content(f"Pasted picture {self._pasted}.png", content)
+
+    async def prepare(self) -> bool:
+        """Make documents ready for a question; False when the person would rather not ask.
+
+        Raises: AppError when the server cannot tell whether they fit.
+        """
+        if not self.attachments.items:
+            return True
+        await self.attachments.until_read(self._say_reading)
+        self._composer.say("")
+        if not self.attachments.ready:
+            return True
+        fit = await self.attachments.fit()
+        if fit.is_whole or self.attachments.choice:
+            return True
+        key = await ask_fit(self._theme, self._page, fit, self.attachments.ready)
+        if not key:
+            return False
+        await self.attachments.choose(cast(Choice, key))
+        return True
+
+    def sent(self) -> None:
+        """Fold the chips: they belong to what was asked, and stay in scope."""
+        self._composer.strip.fold()
+
+    def _say_reading(self, done: int, total: int) -> None:
+        self._composer.say(
+            f"Reading the documents ({done:,} of {total:,} done). Your question is sent when they"
+            " are read; Esc takes it back."
+        )
+
+    def _show(self) -> None:
+        self._composer.strip.show_items(self.attachments.items)
+
+    def _on_opened(self) -> None:
+        chat = self._conversation.chat
+        if chat.id:
+            self.attachments.show_chat(chat.id)
+        else:
+            self.attachments.leave()
+
+    def _on_stored(self) -> None:
+        chat_id = self._conversation.chat.id
+        if chat_id and not self._conversation.loading:
+            self.attachments.show_chat(chat_id)
+
+
+def to_png(image: QImage) -> bytes:
+    """Return a picture as PNG; takes a while, so not on the window's thread."""
+    content = QByteArray()
+    buffer = QBuffer(content)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")
+    return bytes(content.data())
