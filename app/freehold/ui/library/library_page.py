@@ -18,6 +18,7 @@ from freehold.errors import AppError
 from freehold.ui.library.downloads_panel import DownloadsPanel
 from freehold.ui.library.find_page import FindPage
 from freehold.ui.library.folders_dialog import FoldersDialog
+from freehold.ui.library.inspect.page import InspectPage
 from freehold.ui.library.model_card import ModelCard
 from freehold.ui.library.page import ModelsPage
 from freehold.ui.state.downloads import DownloadsState
@@ -48,12 +49,15 @@ class LibraryPage(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._models = session, models
         self.setAccessibleName("Models")
         self.state = DownloadsState(session, self)
         self.here = ModelsPage(session, models, settings, theme)
         self.finder = FindPage(session, self.state, theme)
         self.downloads = DownloadsPanel(session, self.state, models, settings, theme)
+        self.inspector = InspectPage(session, theme)
+        self.inspector.left.connect(lambda: self.go_to(HERE))
+        self.here.inspect_requested.connect(self.inspect)
         self._buttons: dict[str, QToolButton] = {}
         for part in (self.here, self.finder, self.downloads):
             part.chat_requested.connect(self.chat_requested)
@@ -72,6 +76,12 @@ class LibraryPage(QWidget):
         self._pages.setCurrentWidget(self.finder if key == FIND else self.here)
         for name, button in self._buttons.items():
             button.setChecked(name == key)
+
+    def inspect(self, ref: str) -> None:
+        """Show what a model's files hold."""
+        row = self._models.row(ref)
+        self.inspector.open(ref, row.entry.name if row is not None else ref)
+        self._pages.setCurrentWidget(self.inspector)
 
     def tab(self, key: str) -> QToolButton:
         """Return the button of a list."""
@@ -132,6 +142,7 @@ class LibraryPage(QWidget):
         self._pages = QStackedWidget()
         self._pages.addWidget(self.here)
         self._pages.addWidget(self.finder)
+        self._pages.addWidget(self.inspector)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)

@@ -35,6 +35,7 @@ class ModelActions:
     make_default: Callable[[str], object]
     remove: Callable[[str], object]
     copy_path: Callable[[str], object]
+    inspect: Callable[[str], object]
 
 
 class ModelCard(Card):
@@ -116,6 +117,7 @@ class ModelCard(Card):
 
         self.load_action = add("Load with options…", self._actions.load_with)
         self._default_action = add("Use for new chats", self._actions.make_default)
+        self.inspect_action = add("Inspect…", self._actions.inspect)
         add("Copy path", self._actions.copy_path)
         menu.addSeparator()
         self.remove_action = add("Remove…", self._actions.remove)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 from freehold.errors import AppError
 from freehold.ui.library.model_card import ModelActions, ModelCard
 from freehold.ui.machine.load_dialog import LoadDialog
+from freehold.ui.state.gathering import is_model
 from freehold.ui.state.models import ModelRow, ModelsState
 from freehold.ui.state.session import Session
 from freehold.ui.state.settings import SettingsState
@@ -38,9 +39,10 @@ TEACHING = (
 
 class ModelsPage(QWidget):
     """Signals: chat_requested(ref): begin a chat with that model; said(text): done, confirm it;
-    find_requested: the person wants to look on the hub."""
+    find_requested: the person wants to look on the hub; inspect_requested(ref)."""
 
     find_requested = Signal()
+    inspect_requested = Signal(str)
     chat_requested = Signal(str)
     said = Signal(str)
 
@@ -66,6 +68,7 @@ class ModelsPage(QWidget):
             make_default=self._make_default,
             remove=lambda ref: spawn(self, self._remove(ref)),
             copy_path=self._copy_path,
+            inspect=self.inspect_requested.emit,
         )
         self.problems = BannerStack(theme)
         self.list = ScrollPage("Models")
@@ -140,10 +143,13 @@ class ModelsPage(QWidget):
     # --- dropping ------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if self._session.is_local and dropped_files(event.mimeData()):
+        files = dropped_files(event.mimeData())
+        if self._session.is_local and files and all(is_model(file) for file in files):
             event.acceptProposedAction()
             self.drop_hint.show()
             self.drop_hint.raise_()
+        else:
+            event.ignore()  # the window takes documents, wherever they are dropped
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self.drop_hint.hide()
