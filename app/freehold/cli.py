@@ -26,7 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "serve": "run the background server without a window",
     "chat": "chat with a model in the terminal",
     "search": "find models on the hub",
-    "show": "show a repository of the hub, its variants and whether they fit",
+    "show": "show a repository of the hub and whether it fits, or what a model here holds",
     "pull": "download a model",
     "verify": "compare a model's files with their checksums",
     "docs": "ask files, and get answers with proof",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 import pytest_asyncio
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from doubles.client import FakeClient
@@ -94,12 +97,12 @@ async def test_importing_adds_a_card_and_confirms(page: ModelsPage) -> None:
     page.import_files(["/home/ada/new-model.gguf"])
     await until(lambda: said)
     assert said == ["new-model added (4.68 GB)."]
-    await until(lambda: "new-model" in page._cards)
+    await until(lambda: "new-model" in page.cards.cards)
 
 
 async def test_a_file_that_is_no_model_says_so_and_the_others_go_on(page: ModelsPage) -> None:
     page.import_files(["/home/ada/letter.pdf", "/home/ada/good.gguf"])
-    await until(lambda: "good" in page._cards)
+    await until(lambda: "good" in page.cards.cards)
     assert page.problems.keys == ("/home/ada/letter.pdf",)
 
 
@@ -115,7 +118,7 @@ async def test_removing_asks_and_keeps_files_that_are_not_ours(
     await until(lambda: said)
     assert workstation.called("remove_model") == [{"ref": GEMMA.ref, "delete_files": False}]
     assert said == ["Gemma 4 12B removed. Its files stay where they are."]
-    await until(lambda: GEMMA.ref not in page._cards)
+    await until(lambda: GEMMA.ref not in page.cards.cards)
 
 
 async def test_deleting_says_the_bytes_freed(page: ModelsPage, workstation: FakeClient) -> None:
@@ -166,7 +169,7 @@ async def test_a_dropped_file_is_imported(page: ModelsPage, workstation: FakeCli
     assert not page.drop_hint.isVisible()
     await until(lambda: workstation.called("import_model"))
     assert workstation.called("import_model") == [{"path": "/home/ada/dropped.gguf"}]
-    await until(lambda: "dropped" in page._cards)
+    await until(lambda: "dropped" in page.cards.cards)
 
 
 async def test_an_empty_library_teaches(theme: Theme) -> None:
@@ -186,20 +189,122 @@ async def test_an_empty_library_teaches(theme: Theme) -> None:
     await session.stop()
 
 
-async def test_a_hundred_models_come_in_order_a_few_at_a_time(
-    page: ModelsPage, workstation: FakeClient
-) -> None:
-    for number in range(100):
+async def many(page: ModelsPage, workstation: FakeClient, count: int) -> None:
+    """Let the server have `count` more models."""
+    for number in range(count):
         ref = f"m{number:03}"
         workstation.models[ref] = msgspec.structs.replace(GEMMA, ref=ref, name=f"A {number:03}")
     workstation.push(Changed(topic="models"))
-    await until(lambda: len(page._models.rows) == 104)
-    assert len(page._cards) < 104
-    await until(lambda: len(page._cards) == 104)
-    column = page._column
-    names = [column.itemAt(i).widget().name.text() for i in range(column.count())]
-    assert names == sorted(names)
-    assert len(names) == 104
+    await until(lambda: len(page._models.rows) == 4 + count)
+    await settled(page)
+
+
+async def settled(page: ModelsPage) -> None:
+    await asyncio.sleep(0)
+    QApplication.processEvents()
+    page.cards.place()
+
+
+def seen(page: ModelsPage) -> list[str]:
+    """Return the names of the cards on the screen, from top to bottom."""
+    viewport = page.list.viewport()
+    cards = [
+        (card.mapTo(viewport, QPoint(0, 0)).y(), card.name.text(), card.height())
+        for card in page.cards.cards.values()
+        if card.isVisible()
+    ]
+    shown = [
+        (top, name) for top, name, height in cards if top + height > 0 and top < viewport.height()
+    ]
+    return [name for _, name in sorted(shown)]
+
+
+async def test_only_cards_near_the_screen_exist(page: ModelsPage, workstation: FakeClient) -> None:
+    await many(page, workstation, 500)
+    names = [page._models.row(ref).entry.name for ref in page.cards.keys]
+    assert names == sorted(names, key=str.casefold)
+    assert len(page.cards.cards) < 30
+    assert seen(page)[0] == "A 000"
+    widgets = len(page.findChildren(QWidget))
+    bar = page.list.verticalScrollBar()
+    for place in (bar.maximum() // 3, bar.maximum(), bar.maximum() // 2, 0):
+        bar.setValue(place)
+        await settled(page)
+        shown = seen(page)
+        assert len(shown) >= 5
+        assert shown == sorted(shown), "in order, none missing"
+        start = names.index(shown[0])
+        assert names[start : start + len(shown)] == shown
+    assert len(page.cards.cards) < 40
+    assert len(page.findChildren(QWidget)) < widgets * 2
+
+
+async def test_the_last_model_can_be_reached_and_used(
+    page: ModelsPage, workstation: FakeClient
+) -> None:
+    await many(page, workstation, 300)
+    page.card(QWEN.ref).unload.click()
+    await until(lambda: page.card(QWEN.ref).state.text() == "On disk")
+    assert QWEN.name in seen(page)
+    bar = page.list.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    await settled(page)
+    bottom = page.cards.mapTo(page.list.viewport(), QPoint(0, page.cards.height())).y()
+    assert bottom <= page.list.viewport().height()
+
+
+async def test_a_card_with_the_focus_stays(page: ModelsPage, workstation: FakeClient) -> None:
+    await many(page, workstation, 300)
+    page.activateWindow()
+    card = page.card("m001")
+    card.load.setFocus()
+    assert QApplication.focusWidget() is card.load
+    page.list.verticalScrollBar().setValue(10_000)
+    await settled(page)
+    assert page.cards.cards["m001"] is card
+    assert card.ref == "m001"
+
+
+async def test_the_tab_key_goes_down_the_list(page: ModelsPage, workstation: FakeClient) -> None:
+    await many(page, workstation, 200)
+    bar = page.list.verticalScrollBar()
+    for place in (bar.maximum() // 2, 0):  # cards were filled anew, in another order
+        bar.setValue(place)
+        await settled(page)
+    page.activateWindow()
+    page.card("m000").chat.setFocus()
+    visited = []
+    for _ in range(40):
+        widget = QApplication.focusWidget()
+        assert widget is not None
+        visited += [ref for ref, c in page.cards.cards.items() if c.isAncestorOf(widget)]
+        QTest.keyClick(widget, Qt.Key.Key_Tab)
+        await settled(page)
+    assert visited == sorted(visited)
+    assert len(set(visited)) >= 10
+
+
+async def test_a_theme_costs_the_same_with_five_hundred_models(
+    page: ModelsPage, workstation: FakeClient, theme: Theme
+) -> None:
+    await many(page, workstation, 20)
+    few = _switches(theme)
+    for number in range(20, 500):
+        ref = f"m{number:03}"
+        workstation.models[ref] = msgspec.structs.replace(GEMMA, ref=ref, name=f"A {number:03}")
+    workstation.push(Changed(topic="models"))
+    await until(lambda: len(page._models.rows) == 504)
+    await settled(page)
+    assert _switches(theme) < few * 2.5
+
+
+def _switches(theme: Theme) -> float:
+    """Return the CPU seconds of a few changes of the theme."""
+    began = time.process_time()
+    for name in ("dark", "light", "dark", "light"):
+        theme.use(name)
+        QApplication.processEvents()
+    return time.process_time() - began
 
 
 async def test_every_control_has_a_name(page: ModelsPage) -> None:

@@ -1,4 +1,4 @@
-"""`freehold show`: a repository's variants, their sizes, and whether they fit this machine."""
+"""`freehold show`: a repository of the hub and whether it fits, or what a model here holds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import msgspec
 
 from freehold.commands.hub_access import open_finder
 from freehold.commands.pull import split_name
+from freehold.commands.show_file import find_file, show_file
+from freehold.errors import AppError
 from freehold.paths import user_paths
 from freehold.units import format_bytes, format_count, format_rate
 from freehold.wire_library import HubPage, VariantFacts
@@ -19,15 +21,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "name",
-        metavar="OWNER/REPO[:VARIANT]",
-        help="with a variant its headers are read and what they say is shown",
+        metavar="OWNER/REPO[:VARIANT]|PATH|REF",
+        help="a repository of the hub (with a variant its headers are read), or a model here",
     )
+    here = parser.add_argument_group("of a model on this machine")
+    here.add_argument("--tensors", action="store_true", help="print every tensor")
+    here.add_argument("--metadata", action="store_true", help="print every metadata value")
+    here.add_argument("--template", action="store_true", help="print the chat template")
+    here.add_argument("--filter", default="", metavar="WORDS", help="only tensors with all of them")
     parser.add_argument("--card", action="store_true", help="print the model card too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the page, or a variant's facts."""
+    """Print the page, a variant's facts, or what a model here holds."""
+    is_here = args.tensors or args.metadata or args.template
+    found = find_file(args.name, is_here=is_here)
+    if found is not None:
+        return show_file(args, *found)
+    if is_here or "/" not in args.name:
+        raise AppError(
+            "model_not_found",
+            f"There is no model called {args.name} on this machine.",
+            "`freehold models` lists them; a path works too.",
+        )
     finder = open_finder(user_paths())
     repository, variant = split_name(args.name)
     if variant:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QMimeData, Qt, QTimer, Signal
+from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -28,9 +28,9 @@ from freehold.ui.widgets.empty_state import EmptyState
 from freehold.ui.widgets.labels import text_label
 from freehold.ui.widgets.question import Choice, ask
 from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.ui.widgets.virtual_column import VirtualColumn
 from freehold.units import format_bytes
 
-CARDS_AT_ONCE = 8
 TEACHING = (
     "A model is one file whose name ends in .gguf, or a set of numbered parts. Choose one you"
     " have, or drop it here. It is used where it lies; nothing is copied or uploaded."
@@ -57,7 +57,6 @@ class ModelsPage(QWidget):
         super().__init__(parent)
         self._session, self._models = session, models
         self._settings, self._theme = settings, theme
-        self._cards: dict[str, ModelCard] = {}
         self.setAcceptDrops(True)
         self.setAccessibleName("Models")
         self._actions = ModelActions(
@@ -76,9 +75,10 @@ class ModelsPage(QWidget):
             theme, "Import a GGUF file…", self.choose_file, kind="primary", icon="plus"
         )
         self.list.head_buttons.addWidget(self.import_button)
-        self._column = QVBoxLayout()
-        self._column.setSpacing(12)
-        self.list.column.addLayout(self._column)
+        self.cards: VirtualColumn[ModelCard] = VirtualColumn(
+            self.list, self._make_card, self._fill_card
+        )
+        self.list.column.addWidget(self.cards)
         self.list.column.addStretch(1)
         first = push_button(
             theme, "Import a GGUF file…", self.choose_file, kind="primary", icon="plus"
@@ -90,9 +90,6 @@ class ModelsPage(QWidget):
         )
         self.drop_hint = self._make_drop_hint()
         self._lay_out()
-        self._more = QTimer(self)
-        self._more.setSingleShot(True)
-        self._more.timeout.connect(self._rebuild)
         models.rows_changed.connect(self._rebuild)
         models.row_changed.connect(self._refresh)
         models.known_changed.connect(self._rebuild)
@@ -166,7 +163,17 @@ class ModelsPage(QWidget):
 
     def card(self, ref: str) -> ModelCard:
         """Return the card of a model."""
-        return self._cards[ref]
+        return self.cards.card(ref)
+
+    def _make_card(self, ref: str) -> ModelCard:
+        row = self._models.row(ref)
+        assert row is not None
+        return ModelCard(self._theme, row, self._actions)
+
+    def _fill_card(self, card: ModelCard, ref: str) -> None:
+        row = self._models.row(ref)
+        if row is not None:
+            card.show_row(row)
 
     def _load_with(self, ref: str) -> None:
         row = self._models.row(ref)
@@ -203,38 +210,15 @@ class ModelsPage(QWidget):
 
     def _rebuild(self) -> None:
         rows = self._models.rows
-        for ref in self._cards.keys() - {row.ref for row in rows}:
-            card = self._cards.pop(ref)
-            card.hide()
-            card.deleteLater()
-        self._place_cards(rows)
+        self.cards.show_keys([row.ref for row in rows])
         self._show_summary(rows)
         if not self._models.is_known:
             self._pages.setCurrentWidget(self.waiting)
         else:
             self._pages.setCurrentWidget(self.list if rows else self.empty)
 
-    def _place_cards(self, rows: tuple[ModelRow, ...]) -> None:
-        """Put the cards in order, making a few at a time: the window must go on."""
-        made = 0
-        for place, row in enumerate(rows):
-            card = self._cards.get(row.ref)
-            if card is None:
-                if made == CARDS_AT_ONCE:
-                    self._more.start()
-                    return
-                card = self._cards[row.ref] = ModelCard(self._theme, row, self._actions)
-                made += 1
-            else:
-                card.show_row(row)
-            item = self._column.itemAt(place)
-            if item is None or item.widget() is not card:
-                self._column.insertWidget(place, card)
-
     def _refresh(self, ref: str) -> None:
-        row = self._models.row(ref)
-        if row is not None and ref in self._cards:
-            self._cards[ref].show_row(row)
+        self.cards.refresh(ref)
         self._show_summary(self._models.rows)
 
     def _show_summary(self, rows: tuple[ModelRow, ...]) -> None:
