@@ -11,7 +11,8 @@ from typing import Any, Final
 FOLDER: Final = Path(__file__).parent / "guide"
 LANGUAGES: Final = ("en", "ru")
 KINDS: Final = ("guide", "manners")
-FIELDS: Final = {"id", "language", "kind", "questions", "held_out", "answer", "key_facts"}
+REQUIRED: Final = frozenset({"id", "language", "questions", "held_out", "answer", "key_facts"})
+FIELDS: Final = REQUIRED | {"kind", "page"}
 
 
 class GuideError(ValueError):
@@ -20,11 +21,15 @@ class GuideError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class GuideItem:
-    """One subject in one language: ways to ask, the answer, and what an answer must hold."""
+    """One subject in one language: ways to ask, the answer, and what an answer must hold.
+
+    page: the help page that holds its facts, "" for none.
+    """
 
     id: str
     language: str
     kind: str
+    page: str
     questions: tuple[str, ...]
     held_out: tuple[str, ...]
     answer: str
@@ -76,12 +81,13 @@ def _read_item(entry: dict[str, Any], file: str) -> GuideItem:
     name = f"{file}: {entry.get('id', 'an item without id')} ({entry.get('language')})"
     if unknown := entry.keys() - FIELDS:
         raise GuideError(f"{name}: unknown field {', '.join(sorted(unknown))}.")
-    if missing := FIELDS - {"kind"} - entry.keys():
+    if missing := REQUIRED - entry.keys():
         raise GuideError(f"{name}: no {', '.join(sorted(missing))}.")
     item = GuideItem(
         id=entry["id"],
         language=entry["language"],
         kind=entry.get("kind", "guide"),
+        page=entry.get("page", ""),
         questions=tuple(entry["questions"]),
         held_out=tuple(entry["held_out"]),
         answer=entry["answer"].strip(),
