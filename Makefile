@@ -5,6 +5,7 @@ VENV := .venv/bin
 BOOTSTRAP := PYTHONPATH=packaging PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m bootstrap
 SOURCES := app tests packaging
 PYTEST_ARGS ?=
+WORKERS ?= 2
 ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: run test prepare prepare-test lint format unit requirements install uninstall clean \
@@ -14,7 +15,7 @@ run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs ano
 	@exec $(VENV)/freehold $(ARGS)
 
 test: lint ## Prepare, then check style, types, import rules and run every test
-	$(VENV)/pytest $(PYTEST_ARGS)
+	$(VENV)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 prepare:
 	@$(BOOTSTRAP) run
