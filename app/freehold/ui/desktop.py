@@ -17,9 +17,12 @@ from freehold.paths import Paths, resources
 from freehold.ui import leaving
 from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
+from freehold.ui.documents.drops import WindowDrops
+from freehold.ui.documents.page import DocumentsPage
 from freehold.ui.library.library_page import FIND, LibraryPage
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.settings.page import SettingsPage
+from freehold.ui.state.gathering import is_model
 from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Connect, Session
 from freehold.ui.state.settings import SettingsState
@@ -78,6 +81,7 @@ class Desktop(QObject):
         self._leaving = False
         pages = {
             "chats": self._make_chats,
+            "documents": self._make_documents,
             "models": self._make_models,
             "machine": lambda: MachinePage(self.session, self.models, self.theme),
             "costs": self._make_costs,
@@ -87,6 +91,7 @@ class Desktop(QObject):
             self.session, self.models, self.theme, self.icon, pages, self._memory
         )
         self.tray = Tray(self.session, self.models, self.theme, self)
+        self.drops = WindowDrops(self.window, self.theme, self._drop_words, self)
         self._connect_signals()
         self.window.restore()
 
@@ -212,6 +217,17 @@ class Desktop(QObject):
         page.find_requested.connect(self._find)
         return page
 
+    def _make_documents(self) -> QWidget:
+        page = DocumentsPage(self.session, self.theme)
+        page.said.connect(self.window.say)
+        page.chat_requested.connect(self._chat_about)
+        page.chat_opened.connect(lambda chat_id: self._chats().show_chat(chat_id))
+        return page
+
+    def _chat_about(self, source: object) -> None:
+        self.new_chat()
+        self._chats().side.attach(source)
+
     def _make_models(self) -> QWidget:
         page = LibraryPage(self.session, self.models, self.settings, self.theme)
         page.chat_requested.connect(self.new_chat)
@@ -234,6 +250,26 @@ class Desktop(QObject):
     def _find(self) -> None:
         cast(LibraryPage, self.window.go_to("models")).go_to(FIND)
 
+    # --- dropping ------------------------------------------------------------------------
+
+    def _drop_words(self) -> str:
+        if self.window.page_key == "documents":
+            return "Drop to add to your documents"
+        if self.window.page_key == "chats":
+            return "Drop to add to this chat"
+        return "Drop to ask about it in a chat"
+
+    def take_dropped(self, paths: list[str]) -> None:
+        """Put dropped files where they belong: models into the library, the rest into a chat."""
+        models = [path for path in paths if is_model(path)]
+        others = [path for path in paths if not is_model(path)]
+        if models:
+            cast(LibraryPage, self.window.go_to("models")).import_files(models)
+        if others and self.window.page_key == "documents":
+            cast(DocumentsPage, self.window.page("documents")).add(others)
+        elif others:
+            self._chats().side.add(others)
+
     # --- wiring --------------------------------------------------------------------------
 
     def _connect_signals(self) -> None:
@@ -242,6 +278,7 @@ class Desktop(QObject):
         window.search_requested.connect(lambda: self._chats().focus_search())
         window.close_requested.connect(self.close_window)
         window.page_shown.connect(self._on_page_shown)
+        self.drops.dropped.connect(self.take_dropped)
         tray.open_requested.connect(window.bring_up)
         tray.new_chat_requested.connect(self.new_chat)
         tray.toggle_server_requested.connect(window.toggle_server)

@@ -34,6 +34,7 @@ class Place:
 
 PLACES: Final = (
     Place("chats", "Chats", "chats"),
+    Place("documents", "Documents", "documents"),
     Place("models", "Models", "models"),
     Place("machine", "Machine", "machine"),
     Place("costs", "Costs", "costs"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Final
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QPoint, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from freehold.ui.chats.code_view import CodeView
@@ -25,6 +26,8 @@ class BodyView(Stack):
     """Draws a text that may still grow; a long one is drawn in slices between events."""
 
     drawn = Signal()
+    citation_asked = Signal(int)
+    citation_hovered = Signal(int, QPoint)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent, gap=GAP)
@@ -33,6 +36,7 @@ class BodyView(Stack):
         self._views: list[QWidget | None] = []
         self._text: list[str] = []
         self._length = 0
+        self._numbers: frozenset[int] = frozenset()
         self._finished = False
         self._frozen_drawn = 0
         self._tail = ""
@@ -52,6 +56,13 @@ class BodyView(Stack):
     def views(self) -> list[QWidget]:
         """Return the views of the segments drawn so far."""
         return [view for view in self._views if view is not None]
+
+    def cite(self, numbers: Collection[int]) -> None:
+        """Make chips of the marks of these citations."""
+        self._numbers = frozenset(numbers)
+        for view in self.views:
+            if isinstance(view, ProseView):
+                view.cite(self._numbers)
 
     def set_text(self, text: str) -> None:
         """Take the whole text as it is now: what is new is added, anything else starts over."""
@@ -160,7 +171,10 @@ class BodyView(Stack):
         else:
             if not isinstance(view, ProseView):
                 view = ProseView(self._theme, self)
+                view.citation_asked.connect(self.citation_asked)
+                view.citation_hovered.connect(self.citation_hovered)
                 self._put(index, view)
+            view.cite(self._numbers)
             view.show_markdown(shown if segment.frozen else with_caret(shown))
 
     def _draw_thinking(self, index: int, view: QWidget | None, segment: Segment) -> None:

@@ -12,8 +12,10 @@ from PySide6.QtWidgets import QPushButton, QWidget
 
 from freehold.ui.chats.message_view import MessageView
 from freehold.ui.chats.stack import Stack, wanted_height
+from freehold.ui.state.session import Session
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import push_button
+from freehold.wire import Message
 
 MESSAGE_WIDTH: Final = 800  # a longer line is hard to read
 SIDE: Final = 24
@@ -50,6 +52,12 @@ class Column(Stack):
             if isinstance(part, Stack):
                 part.place()
             top += height
+
+
+def author_of(session: Session, message: Message) -> str:
+    """Return the name of the model that wrote a message."""
+    names = {model.ref: model.name for model in session.models}
+    return names.get(message.model_ref) or message.model_ref or "Assistant"
 
 
 def make_jump_button(theme: Theme, clicked: Callable[[], object], parent: QWidget) -> QPushButton:

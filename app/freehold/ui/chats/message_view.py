@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
 from typing import Final
 
-from PySide6.QtCore import QMargins, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QTextCursor
+from PySide6.QtCore import QMargins, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from freehold.ui.chats.body_view import BodyView
 from freehold.ui.chats.code_view import CodeView
+from freehold.ui.chats.edit_box import EditBox
 from freehold.ui.chats.footer import Footer
-from freehold.ui.chats.growing_edit import GrowingEdit
 from freehold.ui.chats.notices import FailureCard, WaitingLine, progress_text
 from freehold.ui.chats.prose_view import ProseView
 from freehold.ui.chats.raw_text import show_raw_text
 from freehold.ui.chats.stack import Stack
 from freehold.ui.chats.thinking_view import ThinkingView
+from freehold.ui.documents.citing import without_marks
+from freehold.ui.documents.proof_view import ProofView
 from freehold.ui.state.reply import BUSY, Reply
 from freehold.ui.theme import Theme
-from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.labels import text_label
 from freehold.wire import Message
 
@@ -35,13 +37,16 @@ ICON_EDGE: Final = 7
 class MessageView(Stack):
     """A message.
 
-    Signals: regenerate_asked(id), version_asked(id), edit_saved(id, text); edit_begun.
+    Signals: regenerate_asked(id), version_asked(id), edit_saved(id, text); edit_begun;
+    citation_asked(id, number), citation_hovered(id, number or 0, place on the screen).
     """
 
     regenerate_asked = Signal(str)
     version_asked = Signal(str)
     edit_saved = Signal(str, str)
     edit_begun = Signal()
+    citation_asked = Signal(str, int)
+    citation_hovered = Signal(str, int, QPoint)
 
     def __init__(self, theme: Theme, message: Message, author: str, parent: QWidget) -> None:
         super().__init__(parent, gap=VIEW_GAP, margins=QMargins(0, 10, 0, 10))
@@ -76,6 +81,10 @@ class MessageView(Stack):
     def show_message(self, message: Message) -> None:
         """Show the message as it is now."""
         self.message = message
+
+    def show_versions(self, siblings: Mapping[str, tuple[str, ...]]) -> None:
+        """Show arrows where the message has other versions."""
+        self.footer.show_versions(siblings.get(self.message.id, ()), self.message.id)
 
     def copy(self) -> None:
         """Copy the message as it was written."""
@@ -157,52 +166,16 @@ class UserMessage(MessageView):
         self.show_message(self.message)
 
 
-class EditBox(Stack):
-    """The editor inside a question. Signals: saved(text), cancelled."""
-
-    saved = Signal(str)
-    cancelled = Signal()
-
-    def __init__(self, theme: Theme, text: str, parent: QWidget) -> None:
-        super().__init__(parent, gap=6)
-        self.box = GrowingEdit(self, most_lines=16)
-        self.box.setAccessibleName("Edit your message")
-        self.box.setPlainText(text)
-        self.box.moveCursor(QTextCursor.MoveOperation.End)
-        self.add(self.box)
-        row = QWidget(self)
-        buttons = QHBoxLayout(row)
-        buttons.setContentsMargins(0, 0, 0, 0)
-        buttons.addWidget(
-            text_label("Saved as a new version; the old one stays.", "small", parent=row), 1
-        )
-        buttons.addWidget(push_button(theme, "Cancel", self.cancelled.emit, parent=row))
-        self.save_button = push_button(theme, "Send", self.save, kind="primary", parent=row)
-        self.save_button.setToolTip("Ctrl+Enter")
-        buttons.addWidget(self.save_button)
-        self.add(row)
-        self.box.submitted.connect(self.save)
-        self.box.textChanged.connect(self.changed)
-
-    def save(self) -> None:
-        """Send what is in the editor."""
-        if self.box.toPlainText().strip():
-            self.saved.emit(self.box.toPlainText())
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape:
-            self.cancelled.emit()
-        else:
-            super().keyPressEvent(event)
-
-
 class AssistantMessage(MessageView):
     """An answer, complete or being written."""
 
     def __init__(self, theme: Theme, message: Message, author: str, parent: QWidget) -> None:
         super().__init__(theme, message, author, parent)
         self.thinking: ThinkingView | None = None
+        self.proof: ProofView | None = None
         self.body = BodyView(theme, self)
+        self.body.citation_asked.connect(self._ask_citation)
+        self.body.citation_hovered.connect(self._hover_citation)
         self.add(self.body)
         self._tools = Stack(self, gap=6)
         self.add(self._tools)
@@ -219,6 +192,7 @@ class AssistantMessage(MessageView):
         super().show_message(message)
         busy = message.status in BUSY
         self._show_thinking(message.reasoning, finished=not busy or bool(message.content))
+        self._show_proof(message)
         self.body.set_text(message.content)
         if not busy:
             self.body.finish()
@@ -245,7 +219,7 @@ class AssistantMessage(MessageView):
         else:
             if reply.reasoning:
                 self._show_thinking(reply.reasoning, finished=bool(reply.content))
-            self.body.set_text(reply.content)
+            self.body.set_text(without_marks(reply.content))
         self.body.draw()
 
     def show_progress(self, reply: Reply, load_percent: int | None) -> None:
@@ -263,6 +237,30 @@ class AssistantMessage(MessageView):
             self.thinking.draw_again()
         if self.failure is not None:
             self.failure.show_failure(self.message)
+        if self.proof is not None:
+            self.proof.draw_again()
+
+    def _show_proof(self, message: Message) -> None:
+        grounds = message.grounds
+        self.body.cite([c.number for c in grounds.citations] if grounds is not None else ())
+        if grounds is not None and self.proof is None:
+            self.proof = ProofView(self.theme, self)
+            self.proof.asked.connect(self._ask_citation)
+            self.proof.hovered.connect(self._hover_citation)
+            self.add(self.proof, self.parts.index(self.body) + 1)
+            self.proof.show()
+        if self.proof is not None:
+            self.show_part(self.proof, grounds is not None)
+            if grounds is not None:
+                self.proof.show_grounds(grounds)
+        is_bare = grounds is not None and grounds.is_absent and len(message.content) < 80
+        self.show_part(self.body, not is_bare)  # "Not in the documents." is what the proof says
+
+    def _ask_citation(self, number: int) -> None:
+        self.citation_asked.emit(self.message.id, number)
+
+    def _hover_citation(self, number: int, place: QPoint) -> None:
+        self.citation_hovered.emit(self.message.id, number, place)
 
     def _show_thinking(self, text: str, *, finished: bool) -> None:
         if not text:

@@ -20,6 +20,7 @@ from freehold.ui.chats.transcript import Transcript
 from freehold.ui.chats.welcome import Welcome
 from freehold.ui.documents.chat_side import ChatSide
 from freehold.ui.documents.sheet import SHEET as DOCUMENTS_SHEET
+from freehold.ui.documents.side_by_side import SideBySide
 from freehold.ui.state.chats import ChatList
 from freehold.ui.state.conversation import Conversation, new_token
 from freehold.ui.state.drafts import Drafts
@@ -85,11 +86,14 @@ class ChatsPage(QWidget):
         column.addWidget(self.banners)
         body = QHBoxLayout()
         body.setSpacing(0)
-        chat = QVBoxLayout()
+        talk = QWidget(self)
+        chat = QVBoxLayout(talk)
+        chat.setContentsMargins(0, 0, 0, 0)
         chat.setSpacing(0)
         chat.addWidget(self._stack, 1)
         chat.addLayout(foot)
-        body.addLayout(chat, 1)
+        self.beside = SideBySide(talk, self.side.reader, self)
+        body.addWidget(self.beside, 1)
         body.addWidget(self.settings)
         column.addLayout(body, 1)
         splitter = QSplitter(Qt.Orientation.Horizontal, self)
@@ -127,6 +131,9 @@ class ChatsPage(QWidget):
         composer.stop_asked.connect(self._stop)
         self.side.attachments.failed.connect(self.show_error)
         self.side.attachments.noted.connect(self._note)
+        self.side.reader_shown.connect(lambda _shown: self.beside.arrange())
+        self.transcript.citation_asked.connect(self.side.open_citation)
+        self.transcript.citation_hovered.connect(self.side.hover_citation)
         composer.edit_last_asked.connect(self.edit_last)
         composer.typed.connect(self._on_typed)
         for signal in (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
-from PySide6.QtCore import QRectF, QSize, Qt, QUrl
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
+    QCursor,
     QKeyEvent,
     QKeySequence,
     QPainter,
@@ -20,11 +22,18 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QTextEdit, QWid
 from freehold.ui.chats.links import open_link
 from freehold.ui.chats.markdown import SafeDocument, markdown_document, nothing_image
 from freehold.ui.chats.stack import height_changed
+from freehold.ui.documents.citing import Place, mark_citations, number_of, paint_chips
 from freehold.ui.theme import Theme
 
 
 class ProseView(QTextBrowser):
-    """Shows Markdown, or plain text; selectable; the wheel belongs to what is around it."""
+    """Shows Markdown, or plain text; selectable; the wheel belongs to what is around it.
+
+    Signals: citation_asked(number): it was clicked; citation_hovered(number or 0, place).
+    """
+
+    citation_asked = Signal(int)
+    citation_hovered = Signal(int, QPoint)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,6 +41,8 @@ class ProseView(QTextBrowser):
         self._text = ""
         self._plain = False
         self._has_quote = False
+        self._numbers: frozenset[int] = frozenset()
+        self._chips: list[Place] = []
         self._height = 0
         self.setProperty("prose", True)
         self.setOpenLinks(False)
@@ -44,7 +55,8 @@ class ProseView(QTextBrowser):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.viewport().setAutoFillBackground(False)
-        self.anchorClicked.connect(lambda url: open_link(theme, self, url))
+        self.anchorClicked.connect(self._on_anchor)
+        self.highlighted.connect(self._on_highlighted)
 
     @property
     def source_text(self) -> str:
@@ -57,6 +69,13 @@ class ProseView(QTextBrowser):
             return
         self._text, self._plain = text, False
         self._draw()
+
+    def cite(self, numbers: Collection[int]) -> None:
+        """Make chips of these citations' marks, `[3]`."""
+        if frozenset(numbers) != self._numbers:
+            self._numbers = frozenset(numbers)
+            if self._height:
+                self._draw()
 
     def show_plain(self, text: str) -> None:
         """Show text as it is."""
@@ -77,6 +96,7 @@ class ProseView(QTextBrowser):
             document.setPlainText(self._text)
         else:
             document = markdown_document(self._text, self._theme, self)
+        self._chips = mark_citations(document, self._numbers, self._theme) if self._numbers else []
         option = document.defaultTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         document.setDefaultTextOption(option)
@@ -88,6 +108,16 @@ class ProseView(QTextBrowser):
         if height != self._height:
             self._height = height
             height_changed(self)
+
+    def _on_anchor(self, url: QUrl) -> None:
+        number = number_of(url)
+        if number is None:
+            open_link(self._theme, self, url)
+        elif number in self._numbers:
+            self.citation_asked.emit(number)
+
+    def _on_highlighted(self, url: QUrl) -> None:
+        self.citation_hovered.emit(number_of(url) or 0, QCursor.pos())
 
     def _measure(self) -> int:
         return max(1, math.ceil(self.document().size().height()))
@@ -134,6 +164,10 @@ class ProseView(QTextBrowser):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._has_quote:
             self._paint_quote_bars()
+        if self._chips:
+            painter = QPainter(self.viewport())
+            paint_chips(painter, self.document(), self._chips, self._theme)
+            painter.end()
         super().paintEvent(event)
 
     def _paint_quote_bars(self) -> None:

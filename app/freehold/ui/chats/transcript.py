@@ -12,11 +12,11 @@ import time
 from typing import Final
 
 import shiboken6
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
-from freehold.ui.chats.column import Column, Redrawing, float_over, make_jump_button
+from freehold.ui.chats.column import Column, Redrawing, author_of, float_over, make_jump_button
 from freehold.ui.chats.message_view import AssistantMessage, MessageView, make_message_view
 from freehold.ui.state.conversation import PAGE_MESSAGES, Conversation
 from freehold.ui.state.reply import Reply
@@ -35,10 +35,13 @@ class Transcript(QScrollArea):
 
     Signals:
         edit_saved(message id, text): a question was changed.
+        citation_asked, citation_hovered: see `MessageView`.
         settled: everything wanted is drawn.
     """
 
     edit_saved = Signal(str, str)
+    citation_asked = Signal(str, int)
+    citation_hovered = Signal(str, int, QPoint)
     settled = Signal()
 
     def __init__(
@@ -187,7 +190,7 @@ class Transcript(QScrollArea):
         if not ahead and view.message != message:
             view.show_message(message)
             self._finish_later(view)
-        self._show_versions(view)
+        view.show_versions(self._conversation.siblings)
 
     def _on_older_loaded(self, count: int) -> None:
         self._first += count
@@ -247,7 +250,7 @@ class Transcript(QScrollArea):
         view = self._make(message)
         self.column.add(view, index - self._first)
         view.show()
-        self._show_versions(view)
+        view.show_versions(self._conversation.siblings)
         view.footer.lock(self._conversation.busy)
         self._finish_later(view)
 
@@ -257,20 +260,15 @@ class Transcript(QScrollArea):
             self._build_timer.start()
 
     def _make(self, message: Message) -> MessageView:
-        view = make_message_view(self._theme, message, self._author(message), self.column)
+        author = author_of(self._session, message)
+        view = make_message_view(self._theme, message, author, self.column)
         view.regenerate_asked.connect(self._conversation.regenerate)
         view.version_asked.connect(self._conversation.select)
         view.edit_saved.connect(self.edit_saved)
+        view.citation_asked.connect(self.citation_asked)
+        view.citation_hovered.connect(self.citation_hovered)
         view.edit_begun.connect(lambda: self.bring_into_view(view))
         return view
-
-    def _author(self, message: Message) -> str:
-        names = {model.ref: model.name for model in self._session.models}
-        return names.get(message.model_ref) or message.model_ref or "Assistant"
-
-    def _show_versions(self, view: MessageView) -> None:
-        versions = self._conversation.siblings.get(view.message.id, ())
-        view.footer.show_versions(versions, view.message.id)
 
     def _take_down(self) -> None:
         """Take down what is far from the reader when too many messages are alive."""

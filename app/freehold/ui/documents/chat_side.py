@@ -6,28 +6,34 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, Qt, Signal
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from freehold.ui.chats.composer import Composer
+from freehold.ui.documents.citation_card import CitationHover
 from freehold.ui.documents.fit_dialog import ask_fit
+from freehold.ui.documents.reader import Reader
 from freehold.ui.state.attachments import Attachments
 from freehold.ui.state.conversation import Conversation
 from freehold.ui.state.gathering import MAX_FILES, pasted_name
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
-from freehold.wire_documents import Choice
+from freehold.wire import Grounds
+from freehold.wire_documents import Choice, Collection, DocumentInfo
 
 
 class ChatSide(QObject):
     """Joins a conversation's attachments with the composer.
 
-    Signals: open_asked(document id): the person wants to see a document.
+    Attributes:
+        reader: beside the chat, shown when a document or a citation is opened.
+    Signals:
+        reader_shown(shown): the reader came or went.
     """
 
-    open_asked = Signal(str)
+    reader_shown = Signal(bool)
 
     def __init__(
         self,
@@ -41,6 +47,10 @@ class ChatSide(QObject):
         self._conversation, self._composer = conversation, composer
         self._theme, self._page = theme, parent
         self._pasted = 0
+        self.reader = Reader(session, theme, parent)
+        self.reader.hide()
+        self.reader.closed.connect(self.close_reader)
+        self.hover = CitationHover(session, theme, parent)
         self.attachments = Attachments(session, conversation.ensure_stored, self)
         box, strip = composer.box, composer.strip
         composer.attach_asked.connect(self.choose_files)
@@ -48,10 +58,60 @@ class ChatSide(QObject):
         box.text_pasted.connect(self.attach_text)
         box.image_pasted.connect(lambda image: spawn(self, self._attach_image(image)))
         strip.removed.connect(self.attachments.remove)
-        strip.opened.connect(self.open_asked)
+        strip.opened.connect(self.open_document)
         self.attachments.changed.connect(self._show)
         conversation.opened.connect(self._on_opened)
         conversation.details_changed.connect(self._on_stored)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def open_document(self, document_id: str) -> None:
+        """Show a document beside the chat."""
+        self._show_reader()
+        self.reader.reading.open(document_id)
+
+    def open_citation(self, message_id: str, number: int) -> None:
+        """Show where an answer's citation stands."""
+        grounds = self._grounds(message_id)
+        if grounds is not None:
+            self.hover.leave()
+            self._show_reader()
+            self.reader.reading.open_citations(grounds.citations, number)
+
+    def hover_citation(self, message_id: str, number: int, place: QPoint) -> None:
+        """Show a citation's passage while the mouse rests on it; number 0: it left."""
+        grounds = self._grounds(message_id) if number else None
+        found = [c for c in grounds.citations if c.number == number] if grounds else []
+        if found:
+            self.hover.enter(found[0], place)
+        else:
+            self.hover.leave()
+
+    def close_reader(self) -> None:
+        """Take the reader away."""
+        if not self.reader.isHidden():
+            self.reader.hide()
+            self.reader.reading.close()
+            self.reader_shown.emit(False)
+            self._composer.box.setFocus()
+
+    def _show_reader(self) -> None:
+        if self.reader.isHidden():
+            self.reader.show()
+            self.reader_shown.emit(True)
+
+    def _grounds(self, message_id: str) -> Grounds | None:
+        messages = {message.id: message for message in self._conversation.messages}
+        return messages[message_id].grounds if message_id in messages else None
+
+    # --- attaching -------------------------------------------------------------------------------
+
+    def attach(self, source: object) -> None:
+        """Attach a document or a collection that is here already."""
+        if isinstance(source, DocumentInfo):
+            self.attachments.add_document(source)
+        elif isinstance(source, Collection):
+            self.attachments.add_collection(source)
 
     def add(self, paths: Sequence[str]) -> None:
         """Attach files and folders."""
@@ -116,6 +176,8 @@ class ChatSide(QObject):
 
     def _on_opened(self) -> None:
         chat = self._conversation.chat
+        if self.attachments.chat_id != chat.id:
+            self.close_reader()
         if chat.id:
             self.attachments.show_chat(chat.id)
         else:

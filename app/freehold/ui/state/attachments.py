@@ -104,6 +104,11 @@ class Attachments(QObject):
         return tuple(self._sheaf.items)
 
     @property
+    def chat_id(self) -> str:
+        """Return whose attachments are shown, "" for a blank."""
+        return self._sheaf.chat_id
+
+    @property
     def choice(self) -> Choice:
         """Return what the person chose for documents that do not fit."""
         return self._sheaf.choice

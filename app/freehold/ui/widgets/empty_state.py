@@ -36,9 +36,9 @@ class EmptyState(QWidget):
         self._mark.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self._mark)
         column.addSpacing(SIZES["space"])
-        heading = text_label(title, "title", wrap=True)
-        heading.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        column.addWidget(heading)
+        self._heading = text_label(title, "title", wrap=True)
+        self._heading.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._heading)
         self._words = text_label(text, "muted", wrap=True)
         self._words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._words.setFixedWidth(TEXT_WIDTH)
@@ -54,6 +54,12 @@ class EmptyState(QWidget):
         column.addStretch(3)
         theme.changed.connect(self._repaint_mark)
         self._repaint_mark()
+
+    def say(self, title: str, text: str) -> None:
+        """Replace the words."""
+        self._heading.setText(title)
+        self._words.setText(text)
+        self._fit()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
