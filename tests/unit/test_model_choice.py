@@ -40,7 +40,12 @@ class Loaded:
 
 def choice(*refs: str, loaded: tuple[str, ...] = (), default: str = "") -> ModelChoice:
     models = tuple(
-        fake_entry(ref, kind="embedding" if ref.startswith("vec") else "chat") for ref in refs
+        fake_entry(
+            ref,
+            kind="embedding" if ref.startswith("vec") else "chat",
+            origin="bundled" if ref == "starter" else "imported",
+        )
+        for ref in refs
     )
     return ModelChoice(Shelf(models), Loaded(loaded), lambda: default)  # type: ignore[arg-type]
 
@@ -53,6 +58,13 @@ async def test_then_the_default_then_the_only_loaded_then_the_only_one() -> None
     assert await choice("a", "b", loaded=("a",), default="b").chat(None) == "b"
     assert await choice("a", "b", "vec", loaded=("a", "vec")).chat(None) == "a"
     assert await choice("a", "vec").chat(None) == "a"
+
+
+async def test_the_starter_answers_where_the_person_has_no_model_of_their_own() -> None:
+    assert await choice("starter", "vec").chat(None) == "starter"
+    assert await choice("a", "starter", loaded=("starter",)).chat(None) == "a"
+    with pytest.raises(AppError, match="no default"):
+        await choice("a", "b", "starter", loaded=("starter",)).chat(None)
 
 
 async def test_an_embedder_needs_no_default() -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from freehold.errors import AppError
 from freehold.gguf.faults import CompanionFileError, quoted
-from freehold.library import naming, schema
+from freehold.library import bundled, naming, schema
 from freehold.library.folders import Found, Root, find_models
 from freehold.library.inspection import (
     READER,
@@ -151,7 +151,9 @@ class Library:
         added = 0
         for item in fresh:
             try:
-                looked: Inspected | AppError = await asyncio.to_thread(inspect, item.path)
+                looked: Inspected | AppError = await asyncio.to_thread(
+                    _examine, item.path, item.origin
+                )
             except CompanionFileError:
                 continue
             except AppError as error:
@@ -180,13 +182,20 @@ class Library:
     async def take_bundled(self, folder: Path) -> int:
         """Add the models that come with Freehold from `folder`, forgetting those of another one.
 
+        One that should be there and is not stays in the list, and says so.
         Returns how many entries were added.
         """
-        top = f"{real_path(folder)}/"
+        expected = await asyncio.to_thread(bundled.expected_sums, folder)
+        found = await asyncio.to_thread(find_models, [Root(folder, BUNDLED)])
+        there = {item.path.name for item in found}
+        top = real_path(folder)
         for model in await self._database.read(schema.all_models):
-            if model.entry.origin == BUNDLED and not model.real_path.startswith(top):
+            place, name = os.path.split(model.real_path)
+            stays = place == top and name in expected.keys() | there
+            if model.entry.origin == BUNDLED and not stays:
                 await self._database.write(partial(schema.forget_model, ref=model.entry.ref))
-        return await self.scan([Root(folder, BUNDLED)])
+        missing = [Found(folder / name, BUNDLED) for name in sorted(expected.keys() - there)]
+        return await self.take_in([*found, *missing])
 
     async def folders(self) -> tuple[str, ...]:
         """Return the folders the person added."""
@@ -262,12 +271,17 @@ def _look_again(model: StoredModel) -> StoredModel:
         return model
     entry = model.entry
     try:
-        found = inspect(Path(entry.path))
+        found = _examine(Path(entry.path), entry.origin)
     except AppError as error:
         missing = msgspec.structs.replace(entry, ready=False, problem=to_info(error))
         return replace(model, entry=missing)
     fresh = make_entry(found, ref=entry.ref, origin=entry.origin, added_at=entry.added_at)
     return replace(model, entry=fresh, files=found.files, reader=READER)
+
+
+def _examine(path: Path, origin: str) -> Inspected:
+    """Read a model's files; those that come with Freehold are also compared with their sums."""
+    return bundled.examine(path) if origin == BUNDLED else inspect(path)
 
 
 def _gone(stored: Sequence[StoredModel], roots: Sequence[Root]) -> list[str]:
@@ -337,6 +351,7 @@ def _add_found(connection: Any, item: Found, looked: Inspected | AppError, now: 
         origin=item.origin,
         added_at=now,
     )
+    entry = bundled.named(entry) if item.origin == BUNDLED else entry
     schema.save_model(
         connection, StoredModel(entry, real_path(item.path), (), owned=False, reader=READER)
     )

@@ -96,8 +96,13 @@ class ModelChoice:
         return entry
 
     async def _only(self, kind: Kind) -> str:
-        """Return the one model of a kind that is loaded, or the one there is."""
-        ready = [e.ref for e in await self._models.entries() if e.ready and e.kind == kind]
+        """Return the one model of a kind that is loaded, or the one there is.
+
+        A bundled one counts only where the person has none of the kind.
+        """
+        entries = [e for e in await self._models.entries() if e.ready and e.kind == kind]
+        own = [e for e in entries if e.origin != "bundled"]
+        ready = [e.ref for e in own or entries]
         active = {s.ref for s in self._engines.states() if s.phase in ("ready", "loading")}
         for refs in ([ref for ref in ready if ref in active], ready):
             if len(refs) == 1:
