@@ -105,8 +105,21 @@ class CostRow(Value, frozen=True, kw_only=True):
     money: Decimal
 
 
+class ChargeLine(Value, frozen=True, kw_only=True):
+    """A line of the bill that belongs to nobody: a tier, standing or demand charge, tax."""
+
+    kind: Literal["tier", "fixed", "demand", "tax"]
+    name: str
+    money: Decimal
+
+
 class CostSummary(Value, frozen=True, kw_only=True):
-    """The ledger rolled up over a month. levels: the meter levels its energy comes from."""
+    """The ledger rolled up over a month. levels: the meter levels its energy comes from.
+
+    The money of rows is without tax; rows and charges add up to the total to the cent.
+    carbon_kg: calculated from the energy, None where no country is chosen; `carbon_source` says
+    where its figure comes from. note: what the sum leaves out or counts otherwise, "" for nothing.
+    """
 
     month: str
     by: str
@@ -114,6 +127,10 @@ class CostSummary(Value, frozen=True, kw_only=True):
     rows: tuple[CostRow, ...]
     total: CostRow
     levels: tuple[str, ...]
+    charges: tuple[ChargeLine, ...] = ()
+    carbon_kg: Decimal | None = None
+    carbon_source: str = ""
+    note: str = ""
 
 
 class Payback(Value, frozen=True, kw_only=True):
@@ -152,12 +169,20 @@ class Plug(Value, frozen=True, kw_only=True):
     host: str
 
 
+class ExchangeRate(Value, frozen=True, kw_only=True):
+    """What one unit of a currency is worth in dollars from a day on (ISO date)."""
+
+    currency: str
+    on: str
+    dollars: Decimal
+
+
 class CostsSettings(Value, frozen=True, kw_only=True):
     """What the person owns and holds it against; stored in costs.toml by the server.
 
     capital: what was paid for the machine, in dollars as the prices are. elsewhere: an API or
     subscription of the price list, "" for the first open model; seats: how many subscriptions.
-    dollars_per_unit: what one unit of the tariff's currency is worth, as of `rate_on` (ISO date).
+    rates: what other currencies are worth, each from its day on.
     """
 
     capital: Decimal = Decimal(0)
@@ -165,8 +190,7 @@ class CostsSettings(Value, frozen=True, kw_only=True):
     seats: int = 1
     standby: Standby = "own line"
     country: str = ""
-    dollars_per_unit: Decimal = Decimal(1)
-    rate_on: str = ""
+    rates: tuple[ExchangeRate, ...] = ()
     plug: Plug | None = None
 
 
@@ -189,17 +213,41 @@ class TariffTier(Value, frozen=True, kw_only=True):
 
 
 class TariffPlan(Value, frozen=True, kw_only=True):
-    """A supplier's prices; either periods or tiers. Holidays are ISO dates."""
+    """A supplier's prices: periods, tiers, or the imported series. Holidays are ISO dates."""
 
     name: str
     currency: str
     zone: str
     periods: tuple[TariffPeriod, ...] = ()
     tiers: tuple[TariffTier, ...] = ()
+    series: bool = False
     holidays: tuple[str, ...] = ()
     fixed_per_month: str = "0"
     demand_per_kw: str = "0"
     tax_rate: str = "0"
+
+
+PriceUnit = Literal["auto", "kWh", "MWh", "cents"]
+
+
+class SeriesImport(Value, frozen=True, kw_only=True):
+    """A CSV file of prices by time; times without an offset are local times of `zone`."""
+
+    text: str
+    zone: str
+    unit: PriceUnit = "auto"
+
+
+class SeriesState(Value, frozen=True, kw_only=True):
+    """The imported prices per kWh, without tax. Times are Unix seconds."""
+
+    start_at: float
+    end_at: float
+    count: int
+    step_minutes: int
+    lowest: Decimal
+    highest: Decimal
+    mean: Decimal
 
 
 class TariffState(Value, frozen=True, kw_only=True):
@@ -214,6 +262,7 @@ class TariffState(Value, frozen=True, kw_only=True):
     zone: str
     price_now: Decimal | None = None
     plan: TariffPlan | None = None
+    series: SeriesState | None = None
     problem: str = ""
 
 

@@ -14,28 +14,40 @@ import datetime
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from freehold.errors import AppError
+from freehold.ledger.charges import TariffStay
 from freehold.ledger.comparison import own_or_rent
 from freehold.ledger.entries import IdleEntry, RequestEntry
+from freehold.ledger.exchange import convert_lines
+from freehold.ledger.month_lines import charges_ever, in_one_currency
+from freehold.ledger.months import month_bounds
 from freehold.ledger.payback import payback
+from freehold.ledger.price_series import parse_series
 from freehold.ledger.prices import load_prices
 from freehold.ledger.statement import write_csv
 from freehold.ledger.summary import summarise
 from freehold.ledger.tariff_plan import check_plan, plan_of
-from freehold.ledger.tariffs import price_at
+from freehold.ledger.tariffs import Series, price_at
 from freehold.paths import resources
 from freehold.power.history import POINT_S, SPAN_S
-from freehold.server.cost_desk import choose_elsewhere, price_list, rate_note
+from freehold.server.cost_answers import (
+    choose_carbon,
+    choose_elsewhere,
+    levels_of,
+    price_list,
+    rate_note,
+    rates_of,
+    series_state,
+    summary_answer,
+)
 from freehold.server.costs_file import check_costs
 from freehold.wire import Changed
 from freehold.wire_costs import (
     Advice,
     By,
-    CostRow,
     CostsSettings,
     CostSummary,
     LivePower,
@@ -47,6 +59,8 @@ from freehold.wire_costs import (
     PowerCurve,
     PowerSpan,
     PriceList,
+    SeriesImport,
+    SeriesState,
     TariffPlan,
     TariffState,
 )
@@ -71,6 +85,8 @@ class FakeCosts:
         self.idle: list[IdleEntry] = []
         self.stored = CostsSettings()
         self.plan: TariffPlan | None = None
+        self.plan_since = 0.0
+        self.series: Series | None = None
         self.price: Decimal | None = None
         self.currency = "USD"
         self.live = LivePower(level="estimate", error_share=0.0)
@@ -102,44 +118,38 @@ class FakeCosts:
     async def summary(self, month: str = "", by: By = "person") -> CostSummary:
         await self._enter("costs.summary", month=month, by=by)
         month = month or f"{self._today():%Y-%m}"
-        start, end = _bounds(month)
-        requests = [r for r in self.requests if start <= r.ended_at < end]
-        idle = [i for i in self.idle if start <= i.end_at < end]
-        found = summarise(requests, idle, by, sharing=self.stored.standby)
-        levels = {*(r.level for r in requests), *(i.level for i in idle)}
-        rows = [
-            CostRow(
-                name=row.name,
-                requests=row.requests,
-                prompt_tokens=row.prompt_tokens,
-                cached_tokens=row.cached_tokens,
-                completion_tokens=row.completion_tokens,
-                energy_joules=Decimal(row.microjoules) / 1_000_000,
-                money=row.money,
-            )
-            for row in (*found.rows, found.total)
-        ]
-        return CostSummary(
-            month=month,
-            by=by,
-            currency=self.currency,
-            rows=tuple(rows[:-1]),
-            total=rows[-1],
-            levels=tuple(sorted(levels)),
+        start, end = month_bounds(month, "UTC")
+        requests = tuple(r for r in self.requests if start <= r.ended_at < end)
+        idle = tuple(i for i in self.idle if start <= i.end_at < end)
+        own, currency = self.stored, self._tariff_state().currency
+        found = in_one_currency(
+            requests, idle, self._stays(), (start, end), currency, rates_of(own)
         )
+        rolled = summarise(
+            found.requests, found.idle, by, sharing=own.standby, charges=found.charges
+        )
+        carbon = choose_carbon(load_prices(resources() / "prices.toml", self.own_prices), own)
+        return summary_answer(rolled, month, by, currency, levels_of(requests, idle), carbon)
 
     async def payback(self) -> Payback:
         await self._enter("costs.payback")
         prices = load_prices(resources() / "prices.toml")
         elsewhere = choose_elsewhere(prices, self.stored)
-        currency = self._tariff_state().currency
-        rate = Decimal(1) if currency == "USD" else self.stored.dollars_per_unit
-        found = payback(self.requests, self.idle, self.stored.capital, elsewhere, self.now, rate)
+        currency, rates = self._tariff_state().currency, rates_of(self.stored)
+        requests, _ = convert_lines(self.requests, "USD", rates, currency)
+        idle, _ = convert_lines(self.idle, "USD", rates, currency)
+        charges = charges_ever(requests, idle, self._stays(), "UTC", "USD", rates)
+        found = payback(requests, idle, self.stored.capital, elsewhere, self.now, charges)
         return msgspec.structs.replace(found, rate_note=rate_note(self.stored, currency))
+
+    def _stays(self) -> tuple[TariffStay, ...]:
+        if self.plan is None:
+            return ()
+        return (TariffStay(self.plan_since, check_plan(self.plan, self.series)),)
 
     async def statement(self, month: str, form: str) -> bytes:
         await self._enter("costs.statement", month=month, form=form)
-        _bounds(month or "2026-11")
+        month_bounds(month or "2026-11", "UTC")
         if form == "pdf":
             return b"%PDF-1.4 a statement"
         return b"\xef\xbb\xbf" + write_csv(self.requests, self.idle).encode()
@@ -184,9 +194,16 @@ class FakeCosts:
 
     async def save_tariff(self, plan: TariffPlan | None) -> TariffState:
         await self._enter("costs.save_tariff", plan=plan)
-        self.plan = plan_of(check_plan(plan)) if plan is not None else None
+        self.plan_since = self.now
+        self.plan = plan_of(check_plan(plan, self.series)) if plan is not None else None
         self._push(Changed(topic="costs"))
         return self._tariff_state()
+
+    async def import_prices(self, wanted: SeriesImport) -> SeriesState:
+        await self._enter("costs.import_prices", wanted=wanted)
+        self.series = parse_series(wanted.text, wanted.zone, wanted.unit)
+        self._push(Changed(topic="costs"))
+        return series_state(self.series)
 
     async def settings(self) -> CostsSettings:
         await self._enter("costs.settings")
@@ -202,7 +219,7 @@ class FakeCosts:
     def _tariff_state(self) -> TariffState:
         if self.plan is not None:
             when = datetime.datetime.fromtimestamp(self.now, datetime.UTC)
-            tariff = check_plan(self.plan)
+            tariff = check_plan(self.plan, self.series)
             price = price_at(tariff, when) * (1 + tariff.tax_rate)
             return TariffState(
                 source="plan",
@@ -210,6 +227,7 @@ class FakeCosts:
                 zone=self.plan.zone,
                 price_now=price,
                 plan=self.plan,
+                series=series_state(self.series) if self.series else None,
             )
         source = "none" if self.price is None else "price"
         return TariffState(
@@ -217,18 +235,8 @@ class FakeCosts:
             currency=self.currency,
             zone="UTC",
             price_now=self.price,
+            series=series_state(self.series) if self.series else None,
         )
 
     def _today(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self.now, datetime.UTC).date()
-
-
-def _bounds(month: str) -> tuple[float, float]:
-    try:
-        start = datetime.datetime.strptime(month, "%Y-%m").replace(tzinfo=ZoneInfo("UTC"))
-    except ValueError as error:
-        raise AppError(
-            "invalid_request", f"{month!r} is not a month.", "Write it like 2026-11."
-        ) from error
-    after = (start + datetime.timedelta(days=32)).replace(day=1)
-    return start.timestamp(), after.timestamp()

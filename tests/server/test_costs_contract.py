@@ -23,8 +23,10 @@ from freehold.client.http import HttpClient
 from freehold.errors import AppError
 from freehold.wire_costs import (
     CostsSettings,
+    ExchangeRate,
     OwnOrRent,
     Plug,
+    SeriesImport,
     TariffPeriod,
     TariffPlan,
     TariffTier,
@@ -178,8 +180,12 @@ async def test_what_is_owned_is_checked(costs: CostsClient) -> None:
         CostsSettings(capital=Decimal(-5)),
         CostsSettings(capital=Decimal("Infinity")),
         CostsSettings(seats=0),
-        CostsSettings(dollars_per_unit=Decimal(0)),
-        CostsSettings(dollars_per_unit=Decimal("NaN")),
+        CostsSettings(rates=(ExchangeRate(currency="EUR", on="2026-11-01", dollars=Decimal(0)),)),
+        CostsSettings(
+            rates=(ExchangeRate(currency="EUR", on="2026-11-01", dollars=Decimal("NaN")),)
+        ),
+        CostsSettings(rates=(ExchangeRate(currency="XXQ", on="2026-11-01", dollars=Decimal(1)),)),
+        CostsSettings(rates=(ExchangeRate(currency="EUR", on="yesterday", dollars=Decimal(1)),)),
     ):
         assert (await refused(costs.save_settings(wrong))).code == "invalid_request"
     assert await costs.settings() == CostsSettings()
@@ -274,3 +280,63 @@ async def test_power_without_a_meter_claims_nothing(costs: CostsClient) -> None:
         curve = await costs.history(span)  # type: ignore[arg-type]
         assert (curve.span, curve.points) == (span, ())
     assert (await costs.advice()).idle_per_month is None
+
+
+BILL = TariffPlan(
+    name="tiers",
+    currency="EUR",
+    zone="UTC",
+    tiers=(TariffTier(from_kwh="0", price="0.20"), TariffTier(from_kwh="10", price="0.30")),
+    fixed_per_month="9.90",
+    demand_per_kw="4",
+    tax_rate="0.19",
+)
+
+
+async def test_the_bill_has_lines_of_its_own_and_still_adds_up(costs: CostsClient) -> None:
+    await costs.save_tariff(BILL)
+    for by in ("person", "model", "day"):
+        found = await costs.summary("2026-11", by)  # type: ignore[arg-type]
+        # It holds since the 24th at 9:00, and nothing was metered since.
+        assert [charge.kind for charge in found.charges] == ["fixed", "tax"]
+        assert found.charges[0].money == Decimal("2.19")
+        parts = [row.money for row in found.rows] + [charge.money for charge in found.charges]
+        assert sum(parts) == found.total.money
+    empty = await costs.summary("2026-12")
+    assert (empty.charges, empty.total.money) == ((), 0)
+
+
+async def test_co2_has_its_country_source_and_date(costs: CostsClient) -> None:
+    assert (await costs.summary("2026-11")).carbon_kg is None
+    await costs.save_settings(CostsSettings(country="Germany"))
+    found = await costs.summary("2026-11")
+    kwh = found.total.energy_joules / 3_600_000
+    assert found.carbon_kg == (kwh * Decimal("0.380")).quantize(Decimal("0.001"))
+    assert "Germany" in found.carbon_source
+    assert "checked 2025-10-01" in found.carbon_source
+
+
+async def test_prices_by_time_are_imported_then_used(costs: CostsClient) -> None:
+    real_time = TariffPlan(name="real time", currency="EUR", zone="UTC", series=True)
+    error = await refused(costs.save_tariff(real_time))
+    assert "No prices have been imported" in error.message
+    hours = [f"2026-11-24T{hour:02}:00Z,{hour * 10}" for hour in range(24)]
+    text = "\n".join(["start,price EUR/MWh", *hours])
+    error = await refused(costs.import_prices(SeriesImport(text=text[:-100], zone="UTC")))
+    assert error.code == "invalid_request"
+    state = await costs.import_prices(SeriesImport(text=text, zone="UTC"))
+    assert (state.count, state.step_minutes) == (24, 60)
+    assert (state.lowest, state.highest) == (0, Decimal("0.230"))
+    stored = await costs.save_tariff(real_time)
+    assert stored.plan is not None
+    assert stored.plan.series
+    assert stored.series == state
+    assert stored.price_now == Decimal("0.090")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Mars/Olympus"])
+async def test_a_hole_in_imported_prices_is_named(costs: CostsClient, zone: str) -> None:
+    hours = [f"2026-11-24 {hour:02}:00,0.1" for hour in range(24) if hour != 7]
+    error = await refused(costs.import_prices(SeriesImport(text="\n".join(hours), zone=zone)))
+    assert "Mars" in error.message or "07:00 to 24 Nov 2026 08:00" in error.message
+    assert (await costs.tariff()).series is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +13,21 @@ from zoneinfo import ZoneInfo
 import apsw
 import pytest
 
+from doubles.ledger_month import write_lines
 from freehold.ledger.book import Ledger
-from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money
+from freehold.ledger.charges import TariffStay, month_charges
+from freehold.ledger.entries import (
+    MONEY_PLACES,
+    IdleEntry,
+    RequestEntry,
+    energy_money,
+    tax_in,
+)
 from freehold.ledger.money import round_money
 from freehold.ledger.schema import SCHEMA
 from freehold.ledger.summary import STANDBY, summarise
-from freehold.ledger.tariffs import Tariff, flat, price_at
+from freehold.ledger.tariff_plan import plan_of
+from freehold.ledger.tariffs import Tariff, Tier, flat, price_at
 from freehold.paths import Paths
 from freehold.power.attribution import Step, Work, attribute
 from freehold.storage.connection import Database
@@ -29,7 +39,22 @@ END = datetime(2026, 11, 1, tzinfo=BERLIN).timestamp()
 NEW_TARIFF_AT = datetime(2026, 10, 15, tzinfo=BERLIN).timestamp()
 PEOPLE = tuple(f"person-{index}" for index in range(8))
 MODELS = ("kimi-k2", "gpt-oss-120b")
-OLD, NEW = flat(Decimal("0.2871"), currency="EUR", zone=ZONE), flat(Decimal("0.3333"), zone=ZONE)
+OLD = replace(
+    flat(Decimal("0.2871"), currency="EUR", zone=ZONE),
+    name="day and night",
+    fixed_per_month=Decimal("11.90"),
+    demand_per_kw=Decimal("3.70"),
+    tax_rate=Decimal("0.19"),
+)
+NEW = Tariff(
+    "tiers",
+    "EUR",
+    ZONE,
+    tiers=(Tier(Decimal(0), Decimal("0.3333")), Tier(Decimal(20), Decimal("0.2999"))),
+    fixed_per_month=Decimal("8.50"),
+    tax_rate=Decimal("0.07"),
+)
+STAYS = (TariffStay(START - 86_400, OLD), TariffStay(NEW_TARIFF_AT, NEW))
 IDLE_WATTS = 118.5
 
 
@@ -76,7 +101,7 @@ def simulate(seed: int) -> tuple[list[RequestEntry], list[IdleEntry], int]:
         shares = attribute(microjoules, start, end, IDLE_WATTS, steps)
         assert shares.total_microjoules == microjoules
         tariff = tariff_at(start)
-        price = price_at(tariff, local)
+        price = price_at(tariff, local) * (1 + tariff.tax_rate)
         for request_id, joules in shares.by_request.items():
             person, model = owners[request_id]
             requests.append(
@@ -95,6 +120,8 @@ def simulate(seed: int) -> tuple[list[RequestEntry], list[IdleEntry], int]:
                     tariff.name,
                     price,
                     energy_money(joules, price),
+                    tax_in(energy_money(joules, price), tariff.tax_rate),
+                    "EUR",
                 )
             )
         idle.append(
@@ -107,6 +134,8 @@ def simulate(seed: int) -> tuple[list[RequestEntry], list[IdleEntry], int]:
                 price,
                 energy_money(shares.idle_microjoules, price),
                 "kimi-k2",
+                tax_in(energy_money(shares.idle_microjoules, price), tariff.tax_rate),
+                "EUR",
             )
         )
         start = end
@@ -116,20 +145,30 @@ def simulate(seed: int) -> tuple[list[RequestEntry], list[IdleEntry], int]:
 async def test_the_month_balances_by_person_model_and_day(database: Database) -> None:
     requests, idle, counted = simulate(1)
     ledger = Ledger(database)
-    for entry in requests:
-        await ledger.add_request(entry)
-    for interval in idle:
-        await ledger.add_idle(interval)
+    await write_lines(database, requests, idle)
     stored = await ledger.requests(START, END + 1)
     standby = await ledger.idle(START, END + 1)
     assert set(stored) == set(requests)
     assert list(standby) == idle
+    for stay in STAYS:
+        await ledger.note_tariff(stay.from_at, plan_of(stay.tariff))
+    charges = month_charges(stored, standby, await ledger.tariffs(), START, END)
+    kinds = [charge.kind for charge in charges]
+    assert kinds == ["fixed", "demand", "tier", "fixed"]
     exact = sum((e.money for e in (*requests, *idle)), Decimal(0))
+    exact += sum((charge.money + charge.tax for charge in charges), Decimal(0))
     for by in ("person", "model", "day", "month", "hour"):
-        found = summarise(stored, standby, by, zone=ZONE)
+        found = summarise(stored, standby, by, zone=ZONE, charges=charges)
         assert found.total.microjoules == counted
         assert sum(row.microjoules for row in found.rows) == counted
-        assert sum(row.money for row in found.rows) == found.total.money == round_money(exact)
+        parts = [row.money for row in found.rows] + [charge.money for charge in found.charges]
+        assert sum(parts) == found.total.money == round_money(exact)
+        assert [charge.kind for charge in found.charges] == [*kinds, "tax"]
+    # Twice the clock: the old tariff held for 14 of 31 days and an hour, the new one for the rest.
+    fixed = [charge.money for charge in charges if charge.kind == "fixed"]
+    month_s = Decimal(31 * 86_400 + 3600)
+    assert fixed[0] == (Decimal("11.90") * 14 * 86_400 / month_s).quantize(MONEY_PLACES)
+    assert fixed[1] == (Decimal("8.50") * (17 * 86_400 + 3600) / month_s).quantize(MONEY_PLACES)
     by_day = summarise(stored, standby, "day", zone=ZONE)
     assert len(by_day.rows) == 31
     by_hour = summarise(stored, standby, "hour", zone=ZONE)
@@ -142,7 +181,8 @@ def test_standby_is_shared_as_the_owner_chose(sharing: str) -> None:
     requests, idle, counted = simulate(2)
     found = summarise(requests, idle, "person", zone=ZONE, sharing=sharing, seats=PEOPLE)
     assert sum(row.microjoules for row in found.rows) == counted
-    assert sum(row.money for row in found.rows) == found.total.money
+    parts = [row.money for row in found.rows] + [charge.money for charge in found.charges]
+    assert sum(parts) == found.total.money
     names = [row.name for row in found.rows]
     assert (STANDBY in names) == (sharing == "own line")
     used: dict[str, int] = defaultdict(int)
@@ -184,6 +224,18 @@ def test_a_clock_that_jumped_ten_years_only_moves_lines_to_another_month() -> No
     assert sum(row.microjoules for row in found.rows) == counted
     assert found.rows[-1].name == "2036-09"
     assert all(row.money >= 0 for row in found.rows)
+
+
+def test_each_person_pays_what_their_answers_cost() -> None:
+    """Rows without tax plus their tax are the lines themselves, each within a cent."""
+    requests, idle, _ = simulate(5)
+    charges = month_charges(requests, idle, STAYS, START, END)
+    found = summarise(requests, idle, "person", zone=ZONE, charges=charges)
+    for row in found.rows:
+        lines = idle if row.name == STANDBY else [r for r in requests if r.person == row.name]
+        net = sum((line.money - line.tax for line in lines), Decimal(0))
+        assert abs(row.money - net) < Decimal("0.01")
+        assert row.microjoules == sum(line.microjoules for line in lines)
 
 
 def _values(entry: RequestEntry) -> list[object]:

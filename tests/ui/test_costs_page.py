@@ -27,6 +27,7 @@ from freehold.ui.theme import Theme
 from freehold.wire_costs import (
     Advice,
     CostsSettings,
+    ExchangeRate,
     LivePower,
     Meters,
     MeterState,
@@ -365,19 +366,22 @@ async def test_another_currency_asks_for_a_rate_and_payback_uses_it(
     a_month(workstation)
     workstation.costs.currency = "EUR"
     page.show_part("tariff")
-    assert not page.tariff.rate_part.isVisible()
+    assert not page.tariff.rates.isVisible()
     index = page.tariff.currency.findData("EUR")
     page.tariff.currency.setCurrentIndex(index)
     page.tariff.currency.activated.emit(index)
-    assert page.tariff.rate_part.isVisible()
+    assert page.tariff.rates.isVisible()
     page.tariff.price.setText("0.32")
-    page.tariff.rate.setText("much")
+    page.tariff.rates.rate.setText("much")
     page.tariff.save.click()
     await until(lambda: "'much' is not a number" in page.tariff.problem.text())
-    page.tariff.rate.setText("2,00")
+    page.tariff.rates.rate.setText("2,00")
+    page.tariff.rates.day.setText("2026-11-01")
     page.tariff.save.click()
-    await until(lambda: workstation.costs.stored.dollars_per_unit == 2)
-    assert workstation.costs.stored.rate_on
+    await until(lambda: len(workstation.costs.stored.rates) == 1)
+    kept = ExchangeRate(currency="EUR", on="2026-11-01", dollars=Decimal("2.00"))
+    assert workstation.costs.stored.rates == (kept,)
+    assert "2 from 2026-11-01" in page.tariff.rates.kept.text()
     await until(lambda: "1 EUR = 2 dollars" in page.payback.facts.value("Electricity paid"))
     assert page.payback.facts.value("Electricity paid").startswith("$32.99 ")
 
@@ -387,10 +391,10 @@ async def test_a_tariff_by_time_of_day_is_stored_and_shown(
 ) -> None:
     page.show_part("tariff")
     page.tariff.kind.buttons["plan"].click()
-    night, day = page.tariff.rows
+    night, day = page.tariff.form.rows
     night.price.setText("0,21")
     day.price.setText("0.34")
-    page.tariff.tax.setText("19")
+    page.tariff.form.tax.setText("19")
     page.tariff.save.click()
     await until(lambda: workstation.costs.plan is not None)
     plan = workstation.costs.plan
@@ -403,23 +407,23 @@ async def test_a_tariff_by_time_of_day_is_stored_and_shown(
 async def test_a_hole_in_the_tariff_is_named(page: CostsPage, workstation: FakeClient) -> None:
     page.show_part("tariff")
     page.tariff.kind.buttons["plan"].click()
-    for row in page.tariff.rows:
+    for row in page.tariff.form.rows:
         row.price.setText("0.30")
-    page.tariff.rows[0].end.setText("05:00")
+    page.tariff.form.rows[0].end.setText("05:00")
     page.tariff.save.click()
     await until(lambda: page.tariff.problem.isVisible())
     assert "No price is given for workdays in month 1 at 05:00" in page.tariff.problem.text()
     assert workstation.costs.plan is None
-    assert page.tariff.rows[0].end.text() == "05:00"
+    assert page.tariff.form.rows[0].end.text() == "05:00"
 
 
 async def test_times_are_added_and_removed(page: CostsPage) -> None:
     page.show_part("tariff")
     page.tariff.kind.buttons["plan"].click()
-    page.tariff.add.click()
-    assert len(page.tariff.rows) == 3
-    page.tariff.rows[2].removed.emit()
-    assert len(page.tariff.rows) == 2
+    page.tariff.form.add.click()
+    assert len(page.tariff.form.rows) == 3
+    page.tariff.form.rows[2].removed.emit()
+    assert len(page.tariff.form.rows) == 2
 
 
 async def test_a_tariff_with_other_months_comes_back_as_it_was(
@@ -436,7 +440,7 @@ async def test_a_tariff_with_other_months_comes_back_as_it_was(
     )
     workstation.costs.plan = plan
     page.state.refresh()
-    await until(lambda: page.tariff.name.text() == "Odd")
+    await until(lambda: page.tariff.form.name.text() == "Odd")
     assert page.tariff.plan() == plan
 
 

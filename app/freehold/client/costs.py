@@ -26,6 +26,8 @@ from freehold.wire_costs import (
     PowerCurve,
     PowerSpan,
     PriceList,
+    SeriesImport,
+    SeriesState,
     TariffPlan,
     TariffState,
 )
@@ -87,6 +89,11 @@ class CostsClient(Protocol):
 
     async def save_tariff(self, plan: TariffPlan | None) -> TariffState:
         """Store a tariff, or none; `invalid_request` names holes and overlaps (local only)."""
+        ...
+
+    async def import_prices(self, wanted: SeriesImport) -> SeriesState:
+        """Keep prices by time from a CSV file, for a tariff with `series`; holes and overlaps
+        are named and refused (local clients only)."""
         ...
 
     async def settings(self) -> CostsSettings:
@@ -157,6 +164,10 @@ class HttpCosts:
     async def save_tariff(self, plan: TariffPlan | None) -> TariffState:
         """Store a tariff, or none."""
         return await self._send("DELETE" if plan is None else "PUT", "/tariff", TariffState, plan)
+
+    async def import_prices(self, wanted: SeriesImport) -> SeriesState:
+        """Keep prices by time from a CSV file."""
+        return await self._send("POST", "/tariff/prices", SeriesState, wanted)
 
     async def settings(self) -> CostsSettings:
         """Return what the person owns and holds it against."""

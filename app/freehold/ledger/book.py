@@ -6,8 +6,14 @@ from dataclasses import astuple, fields
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
+from freehold.errors import AppError
+from freehold.ledger.charges import TariffStay
 from freehold.ledger.entries import IdleEntry, RequestEntry
+from freehold.ledger.tariff_plan import check_charges
 from freehold.storage.connection import Database
+from freehold.wire_costs import TariffPlan
 
 REQUEST_COLUMNS: Final = tuple(field.name for field in fields(RequestEntry))
 IDLE_COLUMNS: Final = tuple(field.name for field in fields(IdleEntry))
@@ -53,11 +59,47 @@ class Ledger:
         )
         return tuple(IdleEntry(**_named(IDLE_COLUMNS, row)) for row in rows)
 
+    async def note_tariff(self, at: float, plan: TariffPlan | None) -> None:
+        """Note which tariff holds from now on; one that holds already is not noted again."""
+        text = msgspec.json.encode(plan).decode() if plan is not None else ""
+
+        def note(connection: Any) -> None:
+            last = connection.execute(
+                "SELECT tariff FROM ledger_tariff WHERE from_at <= ? ORDER BY from_at DESC LIMIT 1",
+                (at,),
+            ).fetchone()
+            if (last[0] if last else "") != text:
+                connection.execute(
+                    "INSERT OR IGNORE INTO ledger_tariff (from_at, tariff) VALUES (?, ?)",
+                    (at, text),
+                )
+
+        await self._database.write(note)
+
+    async def tariffs(self) -> tuple[TariffStay, ...]:
+        """Return every tariff that held and from when, in order."""
+        rows = await self._database.read(
+            lambda c: c.execute(
+                "SELECT from_at, tariff FROM ledger_tariff ORDER BY from_at"
+            ).fetchall()
+        )
+        return tuple(_stay(from_at, text) for from_at, text in rows)
+
+
+def _stay(from_at: float, text: str) -> TariffStay:
+    if not text:
+        return TariffStay(from_at, None)
+    try:
+        return TariffStay(from_at, check_charges(msgspec.json.decode(text, type=TariffPlan)))
+    except (msgspec.DecodeError, AppError):
+        # Written by another version whose tariffs this one does not know: it charges nothing.
+        return TariffStay(from_at, None)
+
 
 def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
     """Return a row by column name, its decimals read back exactly."""
     named = dict(zip(columns, row, strict=True))
-    for column in ("price_per_kwh", "money"):
+    for column in ("price_per_kwh", "money", "tax"):
         named[column] = Decimal(named[column])
     return named
 

@@ -13,7 +13,8 @@ class RequestEntry:
     """One request, finished, stopped or failed: it keeps what it used.
 
     ended_at: Unix seconds (UTC); `price_per_kwh` and `tariff` are what was applied then; `money`
-    is not rounded. `energy` figures carry the level of the meter they come from.
+    is not rounded and has the tariff's tax in it, `tax` of it. `energy` figures carry the level
+    of the meter they come from. Lines of older versions name no currency and no tax.
     """
 
     request_id: str
@@ -30,6 +31,8 @@ class RequestEntry:
     tariff: str
     price_per_kwh: Decimal
     money: Decimal
+    tax: Decimal = Decimal(0)
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class IdleEntry:
     price_per_kwh: Decimal
     money: Decimal
     loaded: str = ""
+    tax: Decimal = Decimal(0)
+    currency: str = ""
 
 
 MONEY_PLACES = Decimal("0.0000000001")
@@ -52,3 +57,8 @@ MONEY_PLACES = Decimal("0.0000000001")
 def energy_money(microjoules: int, price_per_kwh: Decimal) -> Decimal:
     """Return what an amount of energy costs, to ten decimal places."""
     return (microjoules * price_per_kwh / Decimal(3_600_000_000_000)).quantize(MONEY_PLACES)
+
+
+def tax_in(money: Decimal, tax_rate: Decimal) -> Decimal:
+    """Return the part of an amount that is tax, to ten decimal places."""
+    return (money * tax_rate / (1 + tax_rate)).quantize(MONEY_PLACES)

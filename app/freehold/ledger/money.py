@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from freehold.power.shares import share_out_units
 
@@ -13,6 +13,22 @@ CENT = Decimal("0.01")
 def round_money(amount: Decimal, step: Decimal = CENT) -> Decimal:
     """Return `amount` rounded half up to a multiple of `step`."""
     return (amount / step).quantize(Decimal(1), rounding=ROUND_HALF_UP) * step
+
+
+def round_together(amounts: Sequence[Decimal], step: Decimal = CENT) -> list[Decimal]:
+    """Return amounts as multiples of `step` whose sum is their exact sum, rounded.
+
+    Largest remainder: every amount is rounded down, and the steps that are missing go one each to
+    the largest remainders, earlier ones first. So each is less than a step from its exact value;
+    amounts may be negative.
+    """
+    floors = [(amount / step).to_integral_value(ROUND_FLOOR) for amount in amounts]
+    total = (sum(amounts, Decimal(0)) / step).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    missing = int(total - sum(floors, Decimal(0)))
+    remainders = [amount / step - floor for amount, floor in zip(amounts, floors, strict=True)]
+    for index in sorted(range(len(floors)), key=lambda i: (-remainders[i], i))[:missing]:
+        floors[index] += 1
+    return [floor * step for floor in floors]
 
 
 def share_out(total: Decimal, weights: Sequence[int], step: Decimal = CENT) -> list[Decimal]:

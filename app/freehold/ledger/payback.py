@@ -52,11 +52,11 @@ def payback(
     capital: Decimal,
     elsewhere: Elsewhere,
     now_at: float,
-    dollars_per_unit: Decimal = Decimal(1),
+    charges: Decimal = Decimal(0),
 ) -> Payback:
     """Return the share of the capital that has come back, and when all of it will have.
 
-    dollars_per_unit: what a unit of the ledger's currency is worth; all other money is in dollars.
+    All money is in dollars; `charges` are standing and demand charges, tiers and their tax.
 
     What comes back is what elsewhere would have cost less the energy paid; it can be negative,
     and then the sentence says so.
@@ -67,7 +67,7 @@ def payback(
     months = days / Decimal("30.4375")
     would = elsewhere_cost(requests, elsewhere, months)
     energy = sum((e.money for e in requests), Decimal(0)) + sum((i.money for i in idle), Decimal(0))
-    energy *= dollars_per_unit
+    energy += charges
     saved = would - energy
     share = saved / capital if capital > 0 else None
     date = _pays_off(saved, capital, days, now_at)

@@ -47,4 +47,19 @@ def _first(connection: Any) -> None:
             )
 
 
-SCHEMA: Final = Schema("ledger", (_first,))
+def _second(connection: Any) -> None:
+    """Add tax and currency to the lines, and which tariff held from when."""
+    for table in ("ledger_request", "ledger_idle"):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN tax TEXT NOT NULL DEFAULT '0'")
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN currency TEXT NOT NULL DEFAULT ''")
+    connection.execute(
+        "CREATE TABLE ledger_tariff (from_at REAL PRIMARY KEY, tariff TEXT NOT NULL) STRICT"
+    )
+    for verb in ("UPDATE", "DELETE"):
+        connection.execute(
+            f"CREATE TRIGGER ledger_tariff_no_{verb.lower()} BEFORE {verb} ON ledger_tariff "
+            "BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END"
+        )
+
+
+SCHEMA: Final = Schema("ledger", (_first, _second))

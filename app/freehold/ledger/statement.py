@@ -21,8 +21,9 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
+from freehold.ledger.charges import Charge
 from freehold.ledger.entries import IdleEntry, RequestEntry
-from freehold.ledger.summary import Row, Summary
+from freehold.ledger.summary import ChargeRow, Row, Summary
 from freehold.paths import resources
 
 MICROJOULES_PER_KWH = Decimal(3_600_000_000_000)
@@ -49,16 +50,29 @@ class Statement:
     by_day: Summary
     carbon_kg_per_kwh: Decimal | None = None
     carbon_source: str = ""
+    note: str = ""
 
 
+CHARGE_WORDS = {
+    "tier": "tier",
+    "fixed": "standing charge",
+    "demand": "demand charge",
+    "tax": "tax",
+}
 CSV_COLUMNS = (
     "ended_at", "kind", "person", "key", "model", "prompt_tokens", "cached_tokens",
     "completion_tokens", "duration_s", "energy_joules", "meter", "tariff", "price_per_kwh", "money",
+    "tax_in_money", "currency",
 )  # fmt: skip
 
 
-def write_csv(requests: Sequence[RequestEntry], idle: Sequence[IdleEntry]) -> str:
-    """Return every line of the ledger as CSV, money and energy unrounded, in order of time."""
+def write_csv(
+    requests: Sequence[RequestEntry], idle: Sequence[IdleEntry], charges: Sequence[Charge] = ()
+) -> str:
+    """Return every line of the ledger as CSV, money and energy unrounded, in order of time.
+
+    The charges of the bill come last; the money of all rows is the month's total.
+    """
     rows: list[tuple[float, tuple[object, ...]]] = [
         (
             e.ended_at,
@@ -66,6 +80,7 @@ def write_csv(requests: Sequence[RequestEntry], idle: Sequence[IdleEntry]) -> st
                 e.ended_at, "request", _safe(e.person), _safe(e.key_name), _safe(e.model_ref),
                 e.prompt_tokens, e.cached_tokens, e.completion_tokens, e.duration_s,
                 _joules(e.microjoules), e.level, _safe(e.tariff), e.price_per_kwh, e.money,
+                e.tax, e.currency,
             ),
         )
         for e in requests
@@ -76,7 +91,7 @@ def write_csv(requests: Sequence[RequestEntry], idle: Sequence[IdleEntry]) -> st
             (
                 e.end_at, "standby", "", "", _safe(e.loaded), 0, 0, 0,
                 round(e.end_at - e.start_at, 3), _joules(e.microjoules), e.level, _safe(e.tariff),
-                e.price_per_kwh, e.money,
+                e.price_per_kwh, e.money, e.tax, e.currency,
             ),
         )
         for e in idle
@@ -85,6 +100,10 @@ def write_csv(requests: Sequence[RequestEntry], idle: Sequence[IdleEntry]) -> st
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
     writer.writerows(row for _, row in sorted(rows, key=lambda item: item[0]))
+    for charge in charges:
+        money = charge.money + charge.tax
+        words = (CHARGE_WORDS[charge.kind], "", "", charge.name, 0, 0, 0, 0, 0, "", "", "")
+        writer.writerow(("", *words, money, charge.tax, charge.currency))
     return out.getvalue()
 
 
@@ -149,13 +168,17 @@ def _notes(statement: Statement, kwh: Decimal) -> list[str]:
             f"CO2: about {mass} kg, calculated with {statement.carbon_kg_per_kwh} kg per kWh "
             f"({statement.carbon_source})."
         )
+    if statement.note:
+        notes.append(statement.note)
     notes.append("Each table adds up to the same total; cents are shared by largest remainder.")
     return notes
 
 
 def _table(statement: Statement, summary: Summary) -> Table:
     head = ["", "Requests", "Read", "Cached", "Written", "kWh", statement.currency]
-    lines = [_line(statement, row) for row in (*summary.rows, summary.total)]
+    lines = [_line(statement, row) for row in summary.rows]
+    lines += [_charge_line(statement, charge) for charge in summary.charges]
+    lines.append(_line(statement, summary.total))
     table = Table([head, *lines], repeatRows=1, colWidths=[52 * mm, *[20 * mm] * 6])
     table.setStyle(
         TableStyle(
@@ -168,13 +191,15 @@ def _table(statement: Statement, summary: Summary) -> Table:
                 ("FONTNAME", (0, -1), (-1, -1), BOLD),
                 ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
                 ("TOPPADDING", (0, 0), (-1, -1), 1.5),
+                # A charge has a long name and no counts.
+                *(("SPAN", (0, row), (5, row)) for row in range(len(summary.rows) + 1, len(lines))),
             ]
         )
     )
     return table
 
 
-def _line(statement: Statement, row: Row) -> list[str]:
+def _line(statement: Statement, row: Row) -> list[Any]:
     counts = (row.requests, row.prompt_tokens, row.cached_tokens, row.completion_tokens)
     name = row.name if len(row.name) <= 34 else f"{row.name[:33]}…"
     return [
@@ -183,6 +208,11 @@ def _line(statement: Statement, row: Row) -> list[str]:
         _decimal(statement, row.microjoules / MICROJOULES_PER_KWH, "#,##0.000"),
         _decimal(statement, row.money, "#,##0.00"),
     ]
+
+
+def _charge_line(statement: Statement, charge: ChargeRow) -> list[Any]:
+    """Return a charge's row; its long name runs over the empty cells beside it."""
+    return [charge.name, *[""] * 5, _decimal(statement, charge.money, "#,##0.00")]
 
 
 def _money(statement: Statement, amount: Decimal) -> str:

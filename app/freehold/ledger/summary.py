@@ -7,14 +7,15 @@ the rows a person sees add up to the total they see.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from freehold.ledger.charges import Charge, ChargeKind
 from freehold.ledger.entries import IdleEntry, RequestEntry
-from freehold.ledger.money import CENT, round_money, share_out
+from freehold.ledger.money import CENT, round_together, share_out
 from freehold.power.shares import share_out_units
 
 Grouping = Literal["hour", "day", "month", "person", "model"]
@@ -26,7 +27,7 @@ FINEST = Decimal("0.0000000001")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One group's sums. `money` is rounded to the cent; the rows' money adds up to the total."""
+    """One group's sums. `money` is without tax and rounded to the cent."""
 
     name: str
     requests: int
@@ -38,11 +39,24 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeRow:
+    """A line of the bill that belongs to no group; `money` is rounded to the cent."""
+
+    kind: ChargeKind
+    name: str
+    money: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """Rows in order of name (of time for hours, days, months) and their total."""
+    """Rows in order of name (of time for hours, days, months), charges and the total.
+
+    The money of rows and charges adds up to the total's, tax included, to the cent.
+    """
 
     rows: tuple[Row, ...]
     total: Row
+    charges: tuple[ChargeRow, ...] = ()
 
 
 def summarise(
@@ -53,6 +67,7 @@ def summarise(
     zone: str = "UTC",
     sharing: IdleSharing = "own line",
     seats: Sequence[str] = (),
+    charges: Sequence[Charge] = (),
 ) -> Summary:
     """Roll lines up.
 
@@ -72,7 +87,7 @@ def summarise(
             standby.add_idle(interval)
     if standby.microjoules or standby.money:
         _place_standby(groups, standby, by, sharing, seats)
-    return _rounded(groups)
+    return _rounded(groups, charges)
 
 
 @dataclass(slots=True)
@@ -82,19 +97,23 @@ class _Sums:
     cached_tokens: int = 0
     completion_tokens: int = 0
     microjoules: int = 0
-    money: Decimal = Decimal(0)
+    money: Decimal = field(default_factory=Decimal)
+    tax: Decimal = field(default_factory=Decimal)
 
     def add_request(self, entry: RequestEntry) -> None:
         self.requests += 1
         self.prompt_tokens += entry.prompt_tokens
         self.cached_tokens += entry.cached_tokens
         self.completion_tokens += entry.completion_tokens
-        self.microjoules += entry.microjoules
-        self.money += entry.money
+        self._add_energy(entry)
 
     def add_idle(self, entry: IdleEntry) -> None:
+        self._add_energy(entry)
+
+    def _add_energy(self, entry: RequestEntry | IdleEntry) -> None:
         self.microjoules += entry.microjoules
-        self.money += entry.money
+        self.money += entry.money - entry.tax
+        self.tax += entry.tax
 
     def row(self, name: str, money: Decimal) -> Row:
         return Row(
@@ -137,6 +156,8 @@ def _place_standby(
     weights = [1] * len(names)
     if sharing == "by use":
         weights = [groups[name].microjoules for name in names]
+    # All tax ends up in one sum, whoever brings it.
+    groups.setdefault(names[0], _Sums()).tax += standby.tax
     energy = share_out_units(standby.microjoules, weights)
     money = share_out(standby.money.quantize(FINEST), weights, FINEST)
     for name, joules, amount in zip(names, energy, money, strict=True):
@@ -145,7 +166,7 @@ def _place_standby(
         group.money += amount
 
 
-def _rounded(groups: dict[str, _Sums]) -> Summary:
+def _rounded(groups: dict[str, _Sums], charges: Sequence[Charge]) -> Summary:
     names = sorted(groups)
     total = _Sums()
     for group in groups.values():
@@ -154,11 +175,18 @@ def _rounded(groups: dict[str, _Sums]) -> Summary:
         total.cached_tokens += group.cached_tokens
         total.completion_tokens += group.completion_tokens
         total.microjoules += group.microjoules
-        total.money += group.money
-    rounded = round_money(total.money)
-    parts: list[Decimal] = []
-    if names:
-        weights = [int(max(groups[name].money, Decimal(0)) / FINEST) for name in names]
-        parts = share_out(rounded, weights, CENT)
-    rows = tuple(groups[name].row(name, money) for name, money in zip(names, parts, strict=True))
-    return Summary(rows, total.row("total", rounded))
+        total.tax += group.tax
+    tax = total.tax + sum((charge.tax for charge in charges), Decimal(0))
+    extra: list[tuple[ChargeKind, str, Decimal]] = [(c.kind, c.name, c.money) for c in charges]
+    if tax:
+        extra.append(("tax", "Tax", tax))
+    parts = round_together([*(groups[name].money for name in names), *(e[2] for e in extra)], CENT)
+    rows = tuple(
+        groups[name].row(name, money)
+        for name, money in zip(names, parts[: len(names)], strict=True)
+    )
+    lines = tuple(
+        ChargeRow(kind, name, money)
+        for (kind, name, _), money in zip(extra, parts[len(names) :], strict=True)
+    )
+    return Summary(rows, total.row("total", sum(parts, Decimal(0))), lines)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from freehold.errors import AppError
-from freehold.ledger.tariffs import ALL_DAYS, Period, Tariff, Tier, check_tariff, flat
+from freehold.ledger.price_series import read_series
+from freehold.ledger.tariffs import ALL_DAYS, Period, Series, Tariff, Tier, check_tariff, flat
 
+SERIES_FILE = "tariff_prices.csv"
 EVERY_MONTH = tuple(range(1, 13))
 
 
@@ -29,7 +31,9 @@ def load_tariff(path: Path, price_per_kwh: str, currency: str) -> Tariff | None:
 
 
 def read_tariff(path: Path) -> Tariff:
-    """Read and check a tariff file: name, currency, zone, [[period]] or [[tier]], charges.
+    """Read and check a tariff file: name, currency, zone, [[period]], [[tier]] or series, charges.
+
+    `series = true` takes the prices of the imported file beside it.
 
     Raises: AppError `invalid_request` naming the field, the hole or the overlap.
     """
@@ -37,10 +41,11 @@ def read_tariff(path: Path) -> Tariff:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _refused(f"{path.name} cannot be read ({error}).") from error
-    return parse_tariff(data)
+    series = read_series(path.with_name(SERIES_FILE)) if data.get("series") is True else None
+    return parse_tariff(data, series)
 
 
-def parse_tariff(data: dict[str, Any]) -> Tariff:
+def parse_tariff(data: dict[str, Any], series: Series | None = None) -> Tariff:
     """Return the checked tariff that a file's tables say.
 
     Raises: AppError `invalid_request` naming the field, the hole or the overlap.
@@ -53,6 +58,7 @@ def parse_tariff(data: dict[str, Any]) -> Tariff:
         tiers=tuple(
             Tier(_money(item, "from_kwh"), _money(item, "price")) for item in _tables(data, "tier")
         ),
+        series=series,
         holidays=frozenset(_days(data.get("holidays", []))),
         fixed_per_month=_money(data, "fixed_per_month", Decimal(0)),
         demand_per_kw=_money(data, "demand_per_kw", Decimal(0)),

@@ -6,19 +6,20 @@ import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
 import tomli_w
 from babel.numbers import is_currency
 
 from freehold.errors import AppError
 from freehold.ledger.tariff_file import parse_tariff
-from freehold.ledger.tariffs import Tariff
+from freehold.ledger.tariffs import Series, Tariff, flat
 from freehold.wire_costs import TariffPeriod, TariffPlan, TariffTier
 
 MAX_ENTRIES = 200
 
 
-def check_plan(plan: TariffPlan) -> Tariff:
-    """Return the tariff a plan means.
+def check_plan(plan: TariffPlan, series: Series | None = None) -> Tariff:
+    """Return the tariff a plan means; `series` are the imported prices, if it is to use them.
 
     Raises: AppError `invalid_request` naming the figure, the hole or the overlap.
     """
@@ -26,7 +27,20 @@ def check_plan(plan: TariffPlan) -> Tariff:
         raise _refused(f"The currency {plan.currency!r} is not known.", "Use a code like EUR.")
     if max(len(plan.periods), len(plan.tiers), len(plan.holidays)) > MAX_ENTRIES:
         raise _refused("That is too long for a tariff.", f"Use at most {MAX_ENTRIES} entries.")
-    return parse_tariff(_tables(plan))
+    if plan.series and series is None:
+        raise _refused("No prices have been imported yet.", "Import a CSV file of prices first.")
+    return parse_tariff(_tables(plan), series if plan.series else None)
+
+
+def check_charges(plan: TariffPlan) -> Tariff:
+    """Return a tariff that charges as a plan does by the month; prices by time play no part.
+
+    Raises: AppError `invalid_request`.
+    """
+    if plan.tiers:
+        return check_plan(plan)
+    whole_day = plan_of(flat(Decimal(0))).periods
+    return check_plan(msgspec.structs.replace(plan, periods=whole_day, series=False))
 
 
 def plan_text(plan: TariffPlan) -> str:
@@ -52,6 +66,7 @@ def plan_of(tariff: Tariff) -> TariffPlan:
             for p in tariff.periods
         ),
         tiers=tuple(TariffTier(from_kwh=str(t.from_kwh), price=str(t.price)) for t in tariff.tiers),
+        series=tariff.series is not None,
         holidays=tuple(sorted(day.isoformat() for day in tariff.holidays)),
         fixed_per_month=str(tariff.fixed_per_month),
         demand_per_kw=str(tariff.demand_per_kw),
@@ -81,6 +96,8 @@ def _tables(plan: TariffPlan) -> dict[str, Any]:
             }
             for p in plan.periods
         ]
+    if plan.series:
+        tables["series"] = True
     if plan.tiers:
         tables["tier"] = [
             {"from_kwh": _number(t.from_kwh, "start of a tier"), "price": _number(t.price, "price")}

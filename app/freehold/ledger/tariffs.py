@@ -178,10 +178,13 @@ def _check_series(series: Series) -> None:
                 f"The price series goes back in time at {later.isoformat()}.",
                 "Sort it and remove doubles.",
             )
+    for price in series.prices:
+        # Real-time prices may be negative; a contract's own prices may not.
+        if not price.is_finite() or abs(price) > 1000:
+            raise _refused(f"The price {price} of the series cannot be.", "Check its unit.")
 
 
 def _check_price(price: Decimal, name: str) -> None:
-    # Real-time prices may be negative; a contract's own prices may not.
     if not price.is_finite() or not 0 <= price <= 1000:
         raise _refused(f"The price {price} of {name} cannot be.", "Enter a price per kWh.")
 
@@ -235,7 +238,11 @@ def energy_cost(
 
 
 def monthly_bill(tariff: Tariff, intervals: Sequence[Interval]) -> Bill:
-    """Return the bill of one calendar month's intervals, in time order."""
+    """Return the bill of one calendar month's intervals, in time order.
+
+    For intervals priced by one tariff; a month of the ledger, in which the tariff may have
+    changed, is summed by `summary` and `charges`.
+    """
     kwh = sum((i.microjoules for i in intervals), 0) / MICROJOULES_PER_KWH
     energy = energy_cost(tariff, intervals)
     demand = tariff.demand_per_kw * peak_kw(intervals) if tariff.demand_per_kw else Decimal(0)

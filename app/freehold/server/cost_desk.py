@@ -4,42 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 from babel.localtime import LOCALTZ
 
 from freehold.errors import AppError
 from freehold.ledger.book import Ledger
+from freehold.ledger.charges import TariffStay
 from freehold.ledger.entries import IdleEntry, RequestEntry
-from freehold.ledger.payback import Elsewhere, payback
-from freehold.ledger.prices import Carbon, Dated, Prices, load_prices
-from freehold.ledger.summary import Grouping, Row, Summary, summarise
+from freehold.ledger.exchange import DOLLARS, convert_lines
+from freehold.ledger.month_lines import MonthLines, charges_ever, in_one_currency
+from freehold.ledger.months import month_bounds, month_of
+from freehold.ledger.payback import payback
+from freehold.ledger.price_series import parse_series, read_series, series_text
+from freehold.ledger.prices import Prices, load_prices
+from freehold.ledger.summary import Grouping, Summary, summarise
 from freehold.ledger.tariff_plan import check_plan, plan_of, plan_text
 from freehold.paths import Paths, resources
 from freehold.secrets import write_private
+from freehold.server.cost_answers import (
+    carbon_words,
+    choose_carbon,
+    choose_elsewhere,
+    levels_of,
+    missing_note,
+    price_list,
+    rate_note,
+    rates_of,
+    series_state,
+    summary_answer,
+)
 from freehold.server.costs_file import CostsFile
 from freehold.server.tariff_in_force import TariffInForce
 from freehold.settings import SettingsFile
 from freehold.wire_costs import (
     By,
-    CostRow,
-    CostsSettings,
     CostSummary,
     Payback,
-    Priced,
     PriceList,
+    SeriesImport,
+    SeriesState,
     TariffPlan,
     TariffState,
 )
 
-MONTH = re.compile(r"^(\d{4})-(\d{2})$")
 FOREVER_S = 1e12
 
 
@@ -95,37 +108,13 @@ class CostDesk:
 
     def this_month(self) -> str:
         """Return the current month, `2026-11`."""
-        return datetime.datetime.fromtimestamp(self.now(), ZoneInfo(self.zone)).strftime("%Y-%m")
-
-    def month_bounds(self, month: str) -> tuple[float, float]:
-        """Return a month's first second and the next month's.
-
-        Raises: AppError `invalid_request` for what is no month.
-        """
-        found = MONTH.fullmatch(month)
-        if found is None or not 1 <= int(found[2]) <= 12 or not 1971 <= int(found[1]) <= 9998:
-            raise AppError(
-                "invalid_request", f"{month!r} is not a month.", "Write it like 2026-11."
-            )
-        year, number = int(found[1]), int(found[2])
-        zone = ZoneInfo(self.zone)
-        after = (year + 1, 1) if number == 12 else (year, number + 1)
-        start = datetime.datetime(year, number, 1, tzinfo=zone)
-        return start.timestamp(), datetime.datetime(*after, 1, tzinfo=zone).timestamp()
+        return month_of(self.now(), self.zone)
 
     async def summary(self, month: str = "", by: By = "person") -> CostSummary:
         """Return a month rolled up; an empty `month` means this one."""
         month = month or self.this_month()
-        requests, idle = await self._lines(month)
-        rolled = await asyncio.to_thread(self._roll, requests, idle, by)
-        return CostSummary(
-            month=month,
-            by=by,
-            currency=self.currency,
-            rows=tuple(_row(row) for row in rolled.rows),
-            total=_row(rolled.total),
-            levels=_levels(requests, idle),
-        )
+        found = await self._read_month(month)
+        return await asyncio.to_thread(self._sum, found, month, by)
 
     async def statement(self, month: str, form: str) -> bytes:
         """Return a month's statement as "csv" or "pdf"."""
@@ -134,70 +123,93 @@ class CostDesk:
             raise AppError(
                 "invalid_request", f"There is no statement as {form!r}.", "Ask for csv or pdf."
             )
+        found = await self._read_month(month)
+        return await asyncio.to_thread(self._csv if form == "csv" else self._pdf, month, found)
+
+    async def _read_month(self, month: str) -> MonthLines:
+        start, end = month_bounds(month, self.zone)
+        await self.note_tariff()
+        return await asyncio.to_thread(
+            in_one_currency,
+            await self.ledger.requests(start, end),
+            await self.ledger.idle(start, end),
+            await self.ledger.tariffs(),
+            (start, end),
+            self.currency,
+            rates_of(self.own.current),
+        )
+
+    def _roll(self, found: MonthLines, by: Grouping) -> Summary:
+        return summarise(
+            found.requests,
+            found.idle,
+            by,
+            zone=self.zone,
+            sharing=self.own.current.standby,
+            charges=found.charges,
+        )
+
+    def _sum(self, found: MonthLines, month: str, by: By) -> CostSummary:
+        return summary_answer(
+            self._roll(found, by),
+            month,
+            by,
+            self.currency,
+            levels_of(found.requests, found.idle),
+            choose_carbon(self.prices(), self.own.current),
+            missing_note(found.missing, self.currency),
+        )
+
+    def _csv(self, _month: str, found: MonthLines) -> bytes:
         # The PDF library takes a while to load, and few ask for a statement.
         from freehold.ledger.statement import write_csv
 
-        requests, idle = await self._lines(month)
-        if form == "csv":
-            # The mark tells spreadsheets that this is UTF-8.
-            return b"\xef\xbb\xbf" + (await asyncio.to_thread(write_csv, requests, idle)).encode()
-        return await asyncio.to_thread(self._pdf, month, requests, idle)
+        # The mark tells spreadsheets that this is UTF-8.
+        return b"\xef\xbb\xbf" + write_csv(found.requests, found.idle, found.charges).encode()
 
-    async def _lines(self, month: str) -> tuple[tuple[RequestEntry, ...], tuple[IdleEntry, ...]]:
-        start, end = self.month_bounds(month)
-        return await self.ledger.requests(start, end), await self.ledger.idle(start, end)
-
-    def _roll(
-        self, requests: tuple[RequestEntry, ...], idle: tuple[IdleEntry, ...], by: Grouping
-    ) -> Summary:
-        sharing = self.own.current.standby
-        return summarise(requests, idle, by, zone=self.zone, sharing=sharing)
-
-    def _pdf(
-        self, month: str, requests: tuple[RequestEntry, ...], idle: tuple[IdleEntry, ...]
-    ) -> bytes:
+    def _pdf(self, month: str, found: MonthLines) -> bytes:
         from freehold.ledger.statement import Statement, month_name, write_pdf
 
         year, number = (int(part) for part in month.split("-"))
-        carbon = self._carbon()
+        carbon = choose_carbon(self.prices(), self.own.current)
         return write_pdf(
             Statement(
                 title="What the models cost",
                 period=month_name(year, number, "en"),
                 currency=self.currency,
                 locale="en",
-                levels=_levels(requests, idle),
-                by_person=self._roll(requests, idle, "person"),
-                by_model=self._roll(requests, idle, "model"),
-                by_day=self._roll(requests, idle, "day"),
+                levels=levels_of(found.requests, found.idle),
+                by_person=self._roll(found, "person"),
+                by_model=self._roll(found, "model"),
+                by_day=self._roll(found, "day"),
                 carbon_kg_per_kwh=carbon.kg_per_kwh if carbon else None,
-                carbon_source=f"{carbon.country}, {carbon.source}" if carbon else "",
+                carbon_source=carbon_words(carbon) if carbon else "",
+                note=missing_note(found.missing, self.currency),
             )
         )
-
-    def _carbon(self) -> Carbon | None:
-        country = self.own.current.country
-        return next((c for c in self.prices().carbon if c.country == country), None)
 
     # --- payback -------------------------------------------------------------------------
 
     async def payback(self) -> Payback:
         """Return what owning has brought so far."""
+        await self.note_tariff()
         requests = await self.ledger.requests(-FOREVER_S, FOREVER_S)
         idle = await self.ledger.idle(-FOREVER_S, FOREVER_S)
-        return await asyncio.to_thread(self._payback, requests, idle)
+        stays = await self.ledger.tariffs()
+        return await asyncio.to_thread(self._payback, requests, idle, stays)
 
-    def _payback(self, requests: tuple[RequestEntry, ...], idle: tuple[IdleEntry, ...]) -> Payback:
-        own = self.own.current
-        foreign = self.currency != "USD"
-        found = payback(
-            requests,
-            idle,
-            own.capital,
-            choose_elsewhere(self.prices(), own),
-            self.now(),
-            own.dollars_per_unit if foreign else Decimal(1),
-        )
+    def _payback(
+        self,
+        requests: tuple[RequestEntry, ...],
+        idle: tuple[IdleEntry, ...],
+        stays: tuple[TariffStay, ...],
+    ) -> Payback:
+        own, rates = self.own.current, rates_of(self.own.current)
+        paid, _ = convert_lines(requests, DOLLARS, rates, self.currency)
+        rested, _ = convert_lines(idle, DOLLARS, rates, self.currency)
+        charges = charges_ever(requests, idle, stays, self.zone, DOLLARS, rates)
+        elsewhere = choose_elsewhere(self.prices(), own)
+        found = payback(paid, rested, own.capital, elsewhere, self.now(), charges)
         return msgspec.structs.replace(found, rate_note=rate_note(own, self.currency))
 
     # --- tariff --------------------------------------------------------------------------
@@ -214,6 +226,7 @@ class CostDesk:
             zone=self.zone,
             price_now=price,
             plan=plan_of(tariff) if tariff is not None and has_file else None,
+            series=self._series_state(),
             problem=self.tariff.problem.sentence if self.tariff.problem else "",
         )
 
@@ -227,7 +240,8 @@ class CostDesk:
 
         Raises: AppError `invalid_request` naming the figure, the hole or the overlap.
         """
-        check_plan(plan)
+        series = read_series(self.tariff.series_path) if plan.series and self._has_series else None
+        check_plan(plan, series)
         self.paths.config.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(self.tariff.path, plan_text(plan))
         self.tariff.read_again()
@@ -239,88 +253,39 @@ class CostDesk:
         self.tariff.read_again()
         return self.tariff_state()
 
+    def import_series(self, wanted: SeriesImport) -> SeriesState:
+        """Check and keep prices by time; a tariff that says so uses them. Blocks on the disk.
+
+        Raises: AppError `invalid_request` naming the line, the hole or the overlap.
+        """
+        series = parse_series(wanted.text, wanted.zone, wanted.unit)
+        self.paths.config.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self.tariff.series_path, series_text(series))
+        self.tariff.read_again()
+        return series_state(series)
+
+    async def note_tariff(self) -> None:
+        """Write down which tariff holds from now on, if it is another than before.
+
+        Standing and demand charges of a month follow from these notes.
+        """
+        tariff = await asyncio.to_thread(lambda: self.tariff.current)
+        await self.ledger.note_tariff(self.now(), None if tariff is None else plan_of(tariff))
+
+    @property
+    def _has_series(self) -> bool:
+        return self.tariff.series_path.exists()
+
+    def _series_state(self) -> SeriesState | None:
+        tariff = self.tariff.current
+        if tariff is not None and tariff.series is not None:
+            return series_state(tariff.series)
+        if not self._has_series:
+            return None
+        try:
+            return series_state(read_series(self.tariff.series_path))
+        except AppError:
+            return None  # a tariff that uses it says so itself
+
     def _today(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self.now(), datetime.UTC).date()
-
-
-def choose_elsewhere(prices: Prices, own: CostsSettings) -> Elsewhere:
-    """Return what owning is held against: what was chosen, else the first open model's API."""
-    for seat in prices.subscriptions:
-        if seat.name == own.elsewhere:
-            name = seat.name if own.seats == 1 else f"{own.seats} × {seat.name}"
-            return Elsewhere(name, seats_per_month=seat.per_month * own.seats)
-    chosen = [api for api in prices.apis if api.model == own.elsewhere]
-    chosen += [api for api in prices.apis if api.open_weights]
-    if chosen:
-        return Elsewhere(f"the {chosen[0].model} API", api=chosen[0])
-    return Elsewhere("a subscription", seats_per_month=Decimal(200) * own.seats)
-
-
-def rate_note(own: CostsSettings, currency: str) -> str:
-    """Return how money in another currency than dollars was converted, "" for dollars."""
-    if currency == "USD":
-        return ""
-    if not own.rate_on:
-        return f"no exchange rate is set: 1 {currency} is counted as 1 dollar"
-    return f"1 {currency} = {own.dollars_per_unit.normalize():f} dollars, as of {own.rate_on}"
-
-
-def price_list(prices: Prices, today: datetime.date) -> PriceList:
-    """Return prices as the API carries them, old ones marked."""
-
-    def priced(entry: Dated, name: str, note: str = "", **figures: Decimal | int) -> Priced:
-        return Priced(
-            name=name,
-            figures={key: Decimal(value) for key, value in figures.items()},
-            note=note,
-            source=entry.source,
-            checked_on=entry.checked_on.isoformat(),
-            stale=entry.is_stale(today),
-        )
-
-    return PriceList(
-        subscriptions=tuple(priced(s, s.name, per_month=s.per_month) for s in prices.subscriptions),
-        apis=tuple(
-            priced(
-                a,
-                a.model,
-                "open weights" if a.open_weights else "",
-                input=a.input,
-                cached=a.cached,
-                output=a.output,
-            )
-            for a in prices.apis
-        ),
-        scenarios=tuple(
-            priced(
-                s,
-                s.name,
-                f"{s.note} Speed: {s.speed_of}.",
-                hardware=s.hardware,
-                host=s.host,
-                watts=s.watts,
-                energy_per_month=s.energy_per_month,
-                seat_per_month=s.seat_per_month,
-                tokens_per_s=s.tokens_per_s,
-            )
-            for s in prices.scenarios
-        ),
-        carbon=tuple(priced(c, c.country, kg_per_kwh=c.kg_per_kwh) for c in prices.carbon),
-        problem=prices.problem.sentence if prices.problem else "",
-    )
-
-
-def _row(row: Row) -> CostRow:
-    return CostRow(
-        name=row.name,
-        requests=row.requests,
-        prompt_tokens=row.prompt_tokens,
-        cached_tokens=row.cached_tokens,
-        completion_tokens=row.completion_tokens,
-        energy_joules=Decimal(row.microjoules) / 1_000_000,
-        money=row.money,
-    )
-
-
-def _levels(requests: tuple[RequestEntry, ...], idle: tuple[IdleEntry, ...]) -> tuple[str, ...]:
-    return tuple(sorted({*(line.level for line in requests), *(line.level for line in idle)}))

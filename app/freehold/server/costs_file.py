@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from decimal import Decimal
 from pathlib import Path
+
+from babel.numbers import is_currency
 
 from freehold.errors import AppError
 from freehold.power.plugs import check_host
 from freehold.toml_file import TomlFile
-from freehold.wire_costs import CostsSettings
+from freehold.wire_costs import CostsSettings, ExchangeRate
 
 MAX_CAPITAL = Decimal("1e9")
 MAX_SEATS = 100_000
 MAX_RATE = Decimal(1_000_000)
+MAX_RATES = 400
 
 
 class CostsFile(TomlFile[CostsSettings]):
@@ -43,13 +47,40 @@ def check_costs(settings: CostsSettings) -> None:
             "Enter 1 or more.",
             detail={"param": "seats"},
         )
-    rate = settings.dollars_per_unit
-    if not rate.is_finite() or not 0 < rate <= MAX_RATE:
+    if len(settings.rates) > MAX_RATES:
         raise AppError(
             "invalid_request",
-            f"A unit of money for {rate} dollars cannot be.",
-            "Enter what one unit of your currency is worth in dollars, like 1.08.",
-            detail={"param": "dollars_per_unit"},
+            f"More than {MAX_RATES} exchange rates cannot be kept.",
+            "Remove the oldest ones.",
+            detail={"param": "rates"},
         )
+    for rate in settings.rates:
+        _check_rate(rate)
     if settings.plug is not None:
         check_host(settings.plug.host)
+
+
+def _check_rate(rate: ExchangeRate) -> None:
+    if not is_currency(rate.currency):
+        raise AppError(
+            "invalid_request",
+            f"The currency {rate.currency[:20]!r} is not known.",
+            "Use a code like EUR.",
+            detail={"param": "rates"},
+        )
+    if not rate.dollars.is_finite() or not 0 < rate.dollars <= MAX_RATE:
+        raise AppError(
+            "invalid_request",
+            f"A unit of money for {rate.dollars} dollars cannot be.",
+            "Enter what one unit of your currency is worth in dollars, like 1.08.",
+            detail={"param": "rates"},
+        )
+    try:
+        datetime.date.fromisoformat(rate.on)
+    except ValueError as error:
+        raise AppError(
+            "invalid_request",
+            f"{rate.on[:20]!r} is not a date.",
+            "Write the day of the rate like 2026-11-24.",
+            detail={"param": "rates"},
+        ) from error

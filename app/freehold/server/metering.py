@@ -19,7 +19,7 @@ from freehold.engine.protocol import Steps
 from freehold.engine.requests import UsedEnergy
 from freehold.errors import AppError
 from freehold.ledger.book import Ledger
-from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money
+from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money, tax_in
 from freehold.power.account import EnergyAccount, Settled
 from freehold.power.attribution import Step, Work, fit
 from freehold.power.history import PowerHistory
@@ -38,11 +38,15 @@ LAST_REQUESTS_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class AppliedPrice:
-    """The price of a kWh at a moment, and the tariff that says so ("" where none is set)."""
+    """The price of a kWh at a moment, and the tariff that says so ("" where none is set).
+
+    per_kwh: with tax in it, at `tax_rate`.
+    """
 
     tariff: str
     per_kwh: Decimal
     currency: str = ""
+    tax_rate: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +253,7 @@ class Metering:
         energy = self.account.close_request(ended.request_id)
         microjoules = energy.microjoules if energy is not None else 0
         price = self._price_at(ended.ended_at)
+        money = energy_money(microjoules, price.per_kwh)
         return RequestEntry(
             request_id=ended.request_id,
             ended_at=ended.ended_at,
@@ -263,7 +268,9 @@ class Metering:
             level=energy.level if energy is not None else self.level,
             tariff=price.tariff,
             price_per_kwh=price.per_kwh,
-            money=energy_money(microjoules, price.per_kwh),
+            money=money,
+            tax=tax_in(money, price.tax_rate),
+            currency=price.currency,
         )
 
     def _add_idle(self, settled: Settled) -> None:
@@ -296,6 +303,7 @@ class Metering:
         idle, self._idle = self._idle, None
         if idle is None or idle.microjoules == 0:
             return
+        money = energy_money(idle.microjoules, idle.price.per_kwh)
         self._lines.append(
             IdleEntry(
                 start_at=idle.start_at,
@@ -304,7 +312,9 @@ class Metering:
                 level=idle.level,
                 tariff=idle.price.tariff,
                 price_per_kwh=idle.price.per_kwh,
-                money=energy_money(idle.microjoules, idle.price.per_kwh),
+                money=money,
+                tax=tax_in(money, idle.price.tax_rate),
+                currency=idle.price.currency,
             )
         )
 

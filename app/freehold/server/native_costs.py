@@ -16,7 +16,15 @@ from freehold.ledger.comparison import own_or_rent
 from freehold.server.native_json import answer, read, require_local
 from freehold.server.wiring import House
 from freehold.wire import Changed
-from freehold.wire_costs import By, CostsSettings, OwnOrRent, Plug, PowerSpan, TariffPlan
+from freehold.wire_costs import (
+    By,
+    CostsSettings,
+    OwnOrRent,
+    Plug,
+    PowerSpan,
+    SeriesImport,
+    TariffPlan,
+)
 
 TOPIC: Final = "costs"
 TYPES: Final = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf"}
@@ -111,12 +119,23 @@ def _add_choices(routes: APIRouter, house: House) -> None:
     async def save_tariff(request: Request) -> Response:
         require_local(request)
         plan = await read(request, TariffPlan)
-        return await _changed(house, await asyncio.to_thread(desk.save_tariff, plan))
+        state = await asyncio.to_thread(desk.save_tariff, plan)
+        await desk.note_tariff()
+        return await _changed(house, state)
+
+    @routes.post("/tariff/prices")
+    async def import_prices(request: Request) -> Response:
+        require_local(request)
+        wanted = await read(request, SeriesImport)
+        state = await asyncio.to_thread(desk.import_series, wanted)
+        return await _changed(house, state)
 
     @routes.delete("/tariff")
     async def forget_tariff(request: Request) -> Response:
         require_local(request)
-        return await _changed(house, await asyncio.to_thread(desk.forget_tariff))
+        state = await asyncio.to_thread(desk.forget_tariff)
+        await desk.note_tariff()
+        return await _changed(house, state)
 
     @routes.get("/settings")
     async def settings(_request: Request) -> Response:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from freehold.errors import AppError
-from freehold.ledger.tariff_file import load_tariff
+from freehold.ledger.tariff_file import SERIES_FILE, load_tariff
 from freehold.ledger.tariffs import Tariff, price_at
 from freehold.server.metering import AppliedPrice
 from freehold.wire import Settings
@@ -29,7 +29,7 @@ class TariffInForce:
     def __init__(self, path: Path, settings: Callable[[], Settings]) -> None:
         self._path = path
         self._settings = settings
-        self._seen: tuple[float, str, str] | None = None
+        self._seen: tuple[float, float, str, str] | None = None
         self._tariff: Tariff | None = None
         self.problem: AppError | None = None
 
@@ -37,6 +37,11 @@ class TariffInForce:
     def path(self) -> Path:
         """Return where the person's tariff lies, if there is one."""
         return self._path
+
+    @property
+    def series_path(self) -> Path:
+        """Return where the imported prices lie, if there are any."""
+        return self._path.with_name(SERIES_FILE)
 
     @property
     def has_file(self) -> bool:
@@ -51,11 +56,8 @@ class TariffInForce:
     def current(self) -> Tariff | None:
         """Return the tariff, None where no price is known."""
         settings = self._settings()
-        try:
-            changed_at = self._path.stat().st_mtime
-        except OSError:
-            changed_at = 0.0
-        seen = (changed_at, settings.price_per_kwh, settings.currency)
+        changed = (_changed_at(self._path), _changed_at(self.series_path))
+        seen = (*changed, settings.price_per_kwh, settings.currency)
         if seen != self._seen:
             self._seen = seen
             self._read(settings)
@@ -77,7 +79,14 @@ class TariffInForce:
         when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
         try:
             price = price_at(tariff, when) * (1 + tariff.tax_rate)
-            return AppliedPrice(tariff.name, price, tariff.currency)
+            return AppliedPrice(tariff.name, price, tariff.currency, tariff.tax_rate)
         except AppError as error:
             self.problem = error
             return NO_TARIFF
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -128,6 +128,7 @@ class House:
         await self.rooms.downloads.start()
         if self.folders is not None:
             self.folders.start()
+        await self.costs.note_tariff()
         self.metering.start()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
 

@@ -27,7 +27,7 @@ from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.cards import Card
 from freehold.ui.widgets.labels import set_role, text_label
-from freehold.wire_costs import CostRow, CostSummary
+from freehold.wire_costs import ChargeLine, CostRow, CostSummary
 
 COLUMNS = ("", "Requests", "Read", "Cached", "Written", "Energy", "Money")
 ROW_HEIGHT = 36
@@ -61,6 +61,7 @@ class MonthView(QWidget):
         self.name = text_label("", "section")
         self.table = _table()
         self.empty = text_label("", "muted", wrap=True)
+        self.notes = text_label("", "small", wrap=True)
         self.level = text_label("", "chip")
         self.standby = ChoiceBox(theme, "Standby is", self._share_standby)
         self.standby.setMinimumWidth(150)
@@ -85,6 +86,7 @@ class MonthView(QWidget):
         card = Card()
         card.body.addWidget(self.table)
         card.body.addWidget(self.empty)
+        card.body.addWidget(self.notes)
         foot = QHBoxLayout()
         foot.addWidget(self.level, 0, Qt.AlignmentFlag.AlignVCenter)
         foot.addStretch(1)
@@ -124,18 +126,27 @@ class MonthView(QWidget):
             + ("; no price per kWh is set, see Tariff and meters" if unpriced else "")
         )
         set_role(self.level, "role", "chip-warning" if estimated or unpriced else "chip")
+        notes = [text for text in (carbon_sentence(found), found.note) if text]
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(has_rows and bool(notes))
         self._fill(found)
 
     def _fill(self, found: CostSummary) -> None:
-        rows = [*found.rows, found.total]
+        rows = [row_texts(row, found.currency) for row in found.rows]
+        rows += [charge_texts(charge, found.currency) for charge in found.charges]
+        rows.append(row_texts(found.total, found.currency))
+        self.table.clearSpans()
         self.table.setRowCount(len(rows))
-        for at, row in enumerate(rows):
-            for column, text in enumerate(row_texts(row, found.currency)):
+        for at, texts in enumerate(rows):
+            for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 right = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
                 item.setTextAlignment(right | Qt.AlignmentFlag.AlignVCenter)
                 item.setFont(self._theme.font("body", bold=at == len(rows) - 1))
                 self.table.setItem(at, column, item)
+        for at in range(len(found.rows), len(rows) - 1):
+            # A charge has a long name and no counts.
+            self.table.setSpan(at, 0, 1, len(COLUMNS) - 1)
         header = self.table.horizontalHeader().sizeHint().height()
         self.table.setFixedHeight(header + ROW_HEIGHT * len(rows) + 4)
 
@@ -201,6 +212,19 @@ def row_texts(row: CostRow, currency: str) -> tuple[str, ...]:
         energy(row.energy_joules),
         money(row.money, currency),
     )
+
+
+def charge_texts(charge: ChargeLine, currency: str) -> tuple[str, ...]:
+    """Return a charge's cells."""
+    blank = [""] * (len(COLUMNS) - 2)
+    return (charge.name, *blank, money(charge.money, currency))
+
+
+def carbon_sentence(found: CostSummary) -> str:
+    """Return what the month's electricity stands for, "" where no country is chosen."""
+    if found.carbon_kg is None:
+        return ""
+    return f"About {found.carbon_kg:,.1f} kg CO2, calculated ({found.carbon_source})."
 
 
 def month_text(month: str) -> str:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from freehold.ui.costs.carbon_view import CarbonView
 from freehold.ui.costs.controls import Choices
 from freehold.ui.costs.live_view import LiveView
 from freehold.ui.costs.meters_view import MetersView
@@ -61,11 +62,12 @@ class CostsPage(ScrollPage):
         self.live = LiveView(self.state, theme)
         self.tariff = TariffView(self.state, settings, theme)
         self.meters = MetersView(self.state, theme)
+        self.carbon = CarbonView(self.state, theme)
         self._views = {
             "own": self.own,
             "month": self.month,
             "live": self.live,
-            "tariff": self._joined(self.tariff, self.meters),
+            "tariff": self._joined(self.tariff, self.meters, self.carbon),
         }
         self.column.addWidget(self.payback)
         self.column.addWidget(self.parts)

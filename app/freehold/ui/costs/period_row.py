@@ -11,7 +11,7 @@ from freehold.ui.settings.fields import ChoiceBox
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import icon_button
 from freehold.ui.widgets.labels import text_label
-from freehold.wire_costs import DayName, TariffPeriod
+from freehold.wire_costs import DayName, TariffPeriod, TariffTier
 
 DAYS: dict[str, tuple[DayName, ...]] = {
     "every day": ("workday", "weekend", "holiday"),
@@ -83,6 +83,36 @@ class PeriodRow(QWidget):
             end=end,
             days=DAYS[str(self.days.currentData())],
             months=self._seasons[str(self.season.currentData())],
+        )
+
+
+class TierRow(QWidget):
+    """Signals: removed: the person wants it gone."""
+
+    removed = Signal()
+
+    def __init__(self, theme: Theme, tier: TariffTier, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.from_kwh = _field("From kWh a month", tier.from_kwh, 92)
+        self.from_kwh.setPlaceholderText("100")
+        self.price = _field("Price per kWh", tier.price, 92)
+        self.price.setPlaceholderText("0.32")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(SIZES["space"])
+        row.addWidget(text_label("From", "small"))
+        row.addWidget(self.from_kwh)
+        row.addWidget(text_label("kWh a month on, a kWh costs", "small"))
+        row.addWidget(self.price)
+        row.addWidget(icon_button(theme, "trash", "Remove this tier", self.removed.emit))
+        row.addStretch(1)
+
+    @property
+    def tier(self) -> TariffTier:
+        """Return what stands in the fields."""
+        return TariffTier(
+            from_kwh=self.from_kwh.text().strip().replace(",", "."),
+            price=self.price.text().strip().replace(",", "."),
         )
 
 

@@ -1,17 +1,17 @@
-"""The price of a kilowatt-hour: one price, or prices by time of day."""
+"""The price of a kilowatt-hour: one price, by time of day, by the month's use, or from a file."""
 
 from __future__ import annotations
 
-import datetime
-from decimal import Decimal, InvalidOperation
+import asyncio
+from pathlib import Path
 
-import msgspec
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from freehold.errors import AppError
 from freehold.ui.costs.controls import Choices
-from freehold.ui.costs.period_row import PeriodRow
+from freehold.ui.costs.plan_form import PlanForm, kind_of
+from freehold.ui.costs.rate_form import RateForm
 from freehold.ui.settings.fields import ChoiceBox
 from freehold.ui.state.costs import CostsState
 from freehold.ui.state.settings import SettingsState
@@ -19,13 +19,16 @@ from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import Card, section_title
 from freehold.ui.widgets.labels import prose, text_label
-from freehold.wire_costs import TariffPeriod, TariffPlan
+from freehold.wire_costs import SeriesImport, TariffPlan
 
 CURRENCIES = ("USD", "EUR", "GBP", "CHF", "JPY", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN", "INR")
-BEGIN = (
-    TariffPeriod(name="Night", price="", start="22:00", end="06:00"),
-    TariffPeriod(name="Day", price="", start="06:00", end="22:00"),
+KINDS = (
+    ("price", "One price"),
+    ("plan", "By time of day"),
+    ("tiers", "By the month's use"),
+    ("series", "From a file"),
 )
+MAX_FILE_BYTES = 8_000_000
 
 
 class TariffView(QWidget):
@@ -42,9 +45,8 @@ class TariffView(QWidget):
     ) -> None:
         super().__init__(parent)
         self._state, self._settings, self._theme = state, settings, theme
-        self.rows: list[PeriodRow] = []
         self._kept: TariffPlan | None = None
-        self.kind = Choices("Kind of price", (("price", "One price"), ("plan", "By time of day")))
+        self.kind = Choices("Kind of price", KINDS)
         self.kind.chosen.connect(self._show_kind)
         self.now = text_label("", "muted", wrap=True)
         self.price = QLineEdit()
@@ -54,13 +56,9 @@ class TariffView(QWidget):
         self.currency = ChoiceBox(theme, "Currency", lambda _value: self._show_rate())
         self.currency.setFixedWidth(110)
         self.currency.offer([(code, code) for code in CURRENCIES])
-        self.rate = QLineEdit()
-        self.rate.setAccessibleName("US dollars for one unit")
-        self.rate.setPlaceholderText("1.08")
-        self.rate.setFixedWidth(90)
-        self.name, self.zone = QLineEdit(), QLineEdit()
-        self.fixed, self.tax = QLineEdit(), QLineEdit()
-        self.add = push_button(theme, "Add a time", lambda: self._add_row(), icon="plus")
+        self.rates = RateForm()
+        self.form = PlanForm(theme)
+        self.form.file_chosen.connect(self.import_file)
         self.save = push_button(theme, "Save", self._save, kind="primary")
         self.problem = text_label("", "danger", wrap=True)
         self.problem.hide()
@@ -88,57 +86,19 @@ class TariffView(QWidget):
         row.addWidget(self.price)
         row.addStretch(1)
         card.body.addWidget(self.simple)
-        card.body.addWidget(self._plan_part())
+        card.body.addWidget(self.form)
         money = QHBoxLayout()
         money.addWidget(text_label("Currency"))
         money.addWidget(self.currency)
-        self.rate_part = QWidget()
-        rate = QHBoxLayout(self.rate_part)
-        rate.setContentsMargins(SIZES["space"], 0, 0, 0)
-        self.rate_name = text_label("")
-        rate.addWidget(self.rate_name)
-        rate.addWidget(self.rate)
-        rate.addWidget(text_label("US dollars"))
-        self.rate_age = text_label("", "small")
-        rate.addWidget(self.rate_age)
-        money.addWidget(self.rate_part)
         money.addStretch(1)
         card.body.addLayout(money)
+        card.body.addWidget(self.rates)
         card.body.addWidget(self.problem)
         buttons = QHBoxLayout()
         buttons.addWidget(self.save)
         buttons.addStretch(1)
         card.body.addLayout(buttons)
         column.addWidget(card)
-
-    def _plan_part(self) -> QWidget:
-        self.plan_part = QWidget()
-        column = QVBoxLayout(self.plan_part)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(SIZES["space"])
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SIZES["space-2"])
-        for at, (title, field, example) in enumerate(
-            (
-                ("Name on the bill", self.name, "City power, day and night"),
-                ("Time zone", self.zone, "Europe/Berlin"),
-                ("Standing charge a month", self.fixed, "0"),
-                ("Tax on everything, %", self.tax, "0"),
-            )
-        ):
-            field.setAccessibleName(title)
-            field.setPlaceholderText(example)
-            grid.addWidget(text_label(title, "small"), 2 * (at // 2), at % 2)
-            grid.addWidget(field, 2 * (at // 2) + 1, at % 2)
-        column.addLayout(grid)
-        self.period_column = QVBoxLayout()
-        self.period_column.setSpacing(SIZES["space-half"])
-        column.addLayout(self.period_column)
-        line = QHBoxLayout()
-        line.addWidget(self.add)
-        line.addStretch(1)
-        column.addLayout(line)
-        return self.plan_part
 
     # --- showing -------------------------------------------------------------------------
 
@@ -149,14 +109,15 @@ class TariffView(QWidget):
         if not self.price.hasFocus():
             self.price.setText(values.price_per_kwh)
         self.currency.show_value(values.currency)
-        for part in (self.save, self.add):
-            part.setVisible(self._state.is_local)
+        for part in (self.save, self.form.add, self.form.pick):
+            part.setEnabled(self._state.is_local)
         if state is None:
             self._show_kind("price")
             return
         price = state.price_now
         said = (
-            "No price is set yet, so energy is counted and money is not."
+            "No price is set yet, so energy is counted and money is not. Take the price from your"
+            " electricity bill."
             if price is None
             else f"Now {price.normalize():f} {state.currency} per kWh, tax included."
         )
@@ -166,89 +127,40 @@ class TariffView(QWidget):
             self.currency.show_value(state.plan.currency)
             if state.plan != self._kept:
                 self._kept = state.plan
-                self._show_plan(state.plan)
+                self.form.show_plan(state.plan)
+        self.form.show_series(state.series, state.currency)
         self._show_rate()
-        kind = "plan" if state.plan is not None else "price"
-        self.kind.choose(kind)
-        self._show_kind(kind)
+        kind = kind_of(state.plan) if state.plan is not None else "price"
+        if state.plan is not None or self.kind.key == "price":
+            self.kind.choose(kind)
+        self._show_kind(self.kind.key)
 
     def _show_rate(self) -> None:
         """Ask for an exchange rate where electricity is not paid in dollars, as prices are."""
-        code, own = str(self.currency.currentData()), self._state.settings
-        self.rate_part.setVisible(code != "USD")
-        self.rate_name.setText(f"One {code} is")
-        if own is not None and own.rate_on and not self.rate.hasFocus():
-            self.rate.setText(f"{own.dollars_per_unit.normalize():f}")
-            self.rate_age.setText(f"as of {own.rate_on}")
+        self.rates.show_rates(str(self.currency.currentData()), self._state.settings)
 
     def _show_kind(self, kind: str) -> None:
         self.simple.setVisible(kind == "price")
-        self.plan_part.setVisible(kind == "plan")
-        if kind == "plan" and not self.rows:
-            zone = self._state.tariff.zone if self._state.tariff else "UTC"
-            self._show_plan(TariffPlan(name="", currency="USD", zone=zone, periods=BEGIN))
-
-    def _show_plan(self, plan: TariffPlan) -> None:
-        self.name.setText(plan.name)
-        self.zone.setText(plan.zone)
-        self.fixed.setText(plan.fixed_per_month)
-        self.tax.setText(_percent(plan.tax_rate))
-        for row in list(self.rows):
-            self._remove(row)
-        for period in plan.periods:
-            self._add_row(period)
-
-    def _add_row(self, period: TariffPeriod | None = None) -> None:
-        row = PeriodRow(self._theme, period or TariffPeriod(name="", price=""))
-        row.removed.connect(lambda: self._remove(row))
-        self.rows.append(row)
-        self.period_column.addWidget(row)
-
-    def _remove(self, row: PeriodRow) -> None:
-        self.rows.remove(row)
-        self.period_column.removeWidget(row)
-        row.hide()
-        row.deleteLater()
+        self.form.setVisible(kind != "price")
+        if kind != "price":
+            self.form.show_kind(kind, self._state.tariff.zone if self._state.tariff else "UTC")
 
     # --- saving --------------------------------------------------------------------------
 
     def plan(self) -> TariffPlan:
         """Return the tariff as it stands in the fields."""
-        kept = self._kept
-        return TariffPlan(
-            name=self.name.text().strip() or "My tariff",
-            currency=str(self.currency.currentData()),
-            zone=self.zone.text().strip() or "UTC",
-            periods=tuple(row.period for row in self.rows),
-            holidays=kept.holidays if kept else (),
-            demand_per_kw=kept.demand_per_kw if kept else "0",
-            fixed_per_month=self.fixed.text().strip() or "0",
-            tax_rate=_share(self.tax.text()),
-        )
+        return self.form.plan(str(self.currency.currentData()))
 
     def _save(self) -> None:
         self.problem.hide()
         self._state.run(self._store(), self._refuse)
 
-    async def _store_rate(self) -> None:
-        own = self._state.settings
-        text = self.rate.text().strip().replace(",", ".")
-        if own is None or self.currency.currentData() == "USD" or not text:
-            return
-        try:
-            rate = Decimal(text)
-        except InvalidOperation as error:
-            raise AppError(
-                "invalid_request", f"The rate {text!r} is not a number.", "Write it like 1.08."
-            ) from error
-        if rate != own.dollars_per_unit or not own.rate_on:
-            today = datetime.date.today().isoformat()
-            wanted = msgspec.structs.replace(own, dollars_per_unit=rate, rate_on=today)
-            await self._state.save_settings(wanted)
-
     async def _store(self) -> None:
-        await self._store_rate()
-        if self.kind.key == "plan":
+        if self._state.settings is not None:
+            wanted = self.rates.wanted(self._state.settings)
+            if wanted is not None:
+                await self._state.save_settings(wanted)
+        if self.kind.key != "price":
             await self._state.save_tariff(self.plan())
             self.said.emit("The tariff is saved.")
             return
@@ -259,6 +171,20 @@ class TariffView(QWidget):
         self._settings.change(price_per_kwh=price, currency=str(self.currency.currentData()))
         self.said.emit("The price is saved.")
 
+    def import_file(self, path: str) -> None:
+        """Import the prices of a CSV file on the window's machine."""
+        self.problem.hide()
+        self._state.run(self._import(Path(path)), self._refuse)
+
+    async def _import(self, path: Path) -> None:
+        wanted = SeriesImport(
+            text=await asyncio.to_thread(read_text, path),
+            zone=self.form.zone.text().strip() or "UTC",
+            unit=self.form.unit.currentData(),
+        )
+        await self._state.import_prices(wanted)
+        self.said.emit(f"{path.name} is imported. Save to use it.")
+
     def _on_settings_failed(self, names: tuple[str, ...], error: AppError) -> None:
         if "price_per_kwh" in names or "currency" in names:
             self._refuse(error)
@@ -268,22 +194,32 @@ class TariffView(QWidget):
         self.problem.show()
 
 
+def read_text(path: Path) -> str:
+    """Return a file's text.
+
+    Raises: AppError `no_permission`, or `payload_too_large` for what is no list of prices.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise AppError(
+            "no_permission",
+            f"{path.name} could not be read: {error.strerror}.",
+            "Choose a file that you may read.",
+        ) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise AppError(
+            "payload_too_large",
+            f"{path.name} is larger than 8 MB.",
+            "Choose a file with the prices of a year or less.",
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
 def _offer_also(box: QComboBox, code: str) -> None:
     if box.findData(code) < 0:
         box.addItem(code, code)
-
-
-def _percent(share: str) -> str:
-    try:
-        return f"{(Decimal(share) * 100).normalize():f}"
-    except InvalidOperation:
-        return share
-
-
-def _share(percent: str) -> str:
-    """Return a share of one; what is no number is left for the server to name."""
-    text = percent.strip().replace(",", ".") or "0"
-    try:
-        return f"{Decimal(text) / 100:f}"
-    except InvalidOperation:
-        return text

@@ -29,6 +29,7 @@ from freehold.wire_costs import (
     PowerCurve,
     PowerSpan,
     PriceList,
+    SeriesImport,
     TariffPlan,
     TariffState,
 )
@@ -195,6 +196,11 @@ class CostsState(QObject):
     async def save_tariff(self, plan: TariffPlan | None) -> None:
         """Store a tariff, or none."""
         await self._take("tariff", self._session.client.costs.save_tariff(plan))
+
+    async def import_prices(self, wanted: SeriesImport) -> None:
+        """Keep prices by time, and show what came of them."""
+        await self._session.client.costs.import_prices(wanted)
+        await self._take("tariff", self._session.client.costs.tariff())
 
     async def set_plug(self, plug: Plug | None) -> None:
         """Read by a plug from now on, or no longer."""
