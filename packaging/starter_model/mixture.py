@@ -14,7 +14,7 @@ from starter_model.passages import reading
 from starter_model.tool_tasks import tool_task
 
 # Shares of the conversations drawn; the guide has short ones, so its share of the text is smaller.
-SHARES: Final = {"guide": 0.40, "reading": 0.30, "tools": 0.13, "drill": 0.17}
+SHARES: Final = {"guide": 0.40, "reading": 0.30, "tools": 0.13, "drill": 0.12}
 TRAINING: Final = "training"
 POLITE: Final = {
     "en": (
@@ -32,7 +32,8 @@ def conversations(
     progress: how far training is, 0 to 1; documents grow with it.
     """
     random = Random(seed)
-    kinds, weights = zip(*SHARES.items(), strict=True)
+    shares = SHARES | {"drill": 0.30 if progress < 0.3 else SHARES["drill"]}
+    kinds, weights = zip(*shares.items(), strict=True)
     while True:
         kind = random.choices(kinds, weights)[0]
         if kind == "guide" and items:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Self
 
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
-
-from starter_model.vocabulary import SPECIALS
 
 
 class Runtime:
@@ -63,10 +62,15 @@ class Runtime:
             self._llama.eval([token])
         return self._bytes(said), False
 
+    def rate(self, prompt: str, count: int) -> float:
+        """Return how many tokens a second are generated after a prompt, whatever they are."""
+        self._llama.reset()
+        self._llama.eval(self.tokens(prompt))
+        started = perf_counter()
+        for _ in range(count):
+            token = int(np.argmax(self._llama.scores[self._llama.n_tokens - 1]))
+            self._llama.eval([token])
+        return count / (perf_counter() - started)
+
     def _bytes(self, tokens: list[int]) -> bytes:
         return bytes(self._llama.detokenize(tokens, special=True))
-
-
-def has_specials(text: str) -> bool:
-    """Return whether a special token is in the text."""
-    return any(special in text for special in SPECIALS)

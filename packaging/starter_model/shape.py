@@ -26,7 +26,7 @@ class Shape:
     dense_width: int = 512
     experts: int = 16
     experts_used: int = 2
-    expert_width: int = 96
+    expert_width: int = 64
     expert_scale: float = 1.5
     context_tokens: int = 4096
     rope_base: float = 10000.0

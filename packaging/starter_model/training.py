@@ -49,8 +49,8 @@ class Plan:
     minutes: float
     shape: str = "starter"
     processes: int = 2
-    batch_tokens: int = 1024
-    batches: int = 6
+    batch_tokens: int = 1536
+    batches: int = 2
     longest: int = 1800
     seed: int = 1
 
