@@ -33,6 +33,7 @@ def examine(paths: Paths, state: NativeState, schemas: Sequence[Schema]) -> list
         native.check_library(state),
         native.check_chat_library(state),
         native.check_backend(state),
+        native.check_pack(state),
         storage.check_sqlite(apsw.sqlite_lib_version(), SAFE_VERSION),
         storage.check_data_folder(paths),
         storage.check_database(paths.database, schemas),
@@ -84,6 +85,7 @@ def to_json(checks: Sequence[Check], state: NativeState) -> dict[str, object]:
             "reason": state.decision.get("reason", ""),
             "devices": list(state.report.get("devices", ())),
             "kernels": {"chat": abi} if (abi := state.report.get("chat_abi")) else {},
+            "pack": dict(state.report.get("pack") or {}),
         },
     }
 

@@ -108,3 +108,22 @@ def check_backend(state: NativeState) -> Check:
     if built == "cpu" and state.decision.get("driver"):
         fix = "Install a CUDA toolkit that fits the driver and run `make run` again."
     return Check("backend", True, detail, fix, needed=False)
+
+
+def check_pack(state: NativeState) -> Check:
+    """Return what became of the GPU pack: its kernels, and which of them are on."""
+    pack = state.report.get("pack") or {}
+    name, folder = "gpu_pack", pack.get("folder", "")
+    if pack.get("state") == "refused":
+        hint = "Models run without it. Build it again with `make gpu-pack`, or remove the folder."
+        return Check(name, False, f"{folder} is not used: {pack['reason']}", hint, needed=False)
+    if pack.get("state") != "loaded":
+        return Check(name, True, f"none in {folder or 'its folder'}", needed=False)
+    if pack["reason"]:
+        hint = "The GPU is used with llama.cpp's own kernels. Build the pack again for Freehold's."
+        return Check(name, False, f"{folder}: {pack['reason']}", hint, needed=False)
+    switched = ", ".join(f"{kernel} {'on' if on else 'off'}" for kernel, on in pack["kernels"])
+    gpus = [d for d in state.report.get("devices", ()) if d["kind"] != "CPU"]
+    idle = "" if gpus else "; idle, because no GPU is seen"
+    detail = f"expert kernels {pack['version']} for {pack['built_for']}: {switched}{idle}"
+    return Check(name, True, detail, needed=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psutil
 from llama_cpp import llama_cpp as native
 
-from freehold.engine.native import library_folder
+from freehold.engine.ggml import Device, ggml, list_devices
+from freehold.engine.gpu_pack import load_pack
 from freehold.engine.requests import LoadOptions, Placement
 from freehold.errors import AppError
 
@@ -38,61 +38,8 @@ MAX_PATTERN_CHARACTERS: Final = 500
 EXPERT_TENSORS: Final = r"ffn_(up|down|gate|gate_up)_(ch|)exps"
 
 
-class Device(NamedTuple):
-    """One of ggml's devices."""
-
-    handle: int
-    name: str
-    description: str
-    is_cpu: bool
-    backend: str
-
-
 class _Override(ctypes.Structure):
     _fields_ = [("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p)]
-
-
-@cache
-def ggml() -> ctypes.CDLL:
-    """Return the ggml library libllama is linked with, with the functions used here declared."""
-    # The name libllama was linked with: another name would load a second, empty copy.
-    library = ctypes.CDLL(str(library_folder() / "libggml.so.0"))
-    base = ctypes.CDLL(str(library_folder() / "libggml-base.so.0"))
-    pointer, text = ctypes.c_void_p, ctypes.c_char_p
-    for owner, name, result, arguments in (
-        (library, "ggml_backend_dev_count", ctypes.c_size_t, []),
-        (library, "ggml_backend_dev_get", pointer, [ctypes.c_size_t]),
-        (base, "ggml_backend_dev_name", text, [pointer]),
-        (base, "ggml_backend_dev_description", text, [pointer]),
-        (base, "ggml_backend_dev_type", ctypes.c_int, [pointer]),
-        (base, "ggml_backend_dev_backend_reg", pointer, [pointer]),
-        (base, "ggml_backend_dev_buffer_type", pointer, [pointer]),
-        (base, "ggml_backend_reg_name", text, [pointer]),
-        (base, "ggml_backend_buft_name", text, [pointer]),
-    ):
-        function = getattr(owner, name)
-        function.restype, function.argtypes = result, arguments
-        setattr(library, name, function)
-    return library
-
-
-def list_devices() -> list[Device]:
-    """Return ggml's devices in its own order."""
-    library = ggml()
-    devices = []
-    for index in range(library.ggml_backend_dev_count()):
-        handle = library.ggml_backend_dev_get(index)
-        registry = library.ggml_backend_dev_backend_reg(handle)
-        devices.append(
-            Device(
-                handle,
-                library.ggml_backend_dev_name(handle).decode(),
-                library.ggml_backend_dev_description(handle).decode("utf-8", "replace"),
-                library.ggml_backend_dev_type(handle) == 0,
-                library.ggml_backend_reg_name(registry).decode(),
-            )
-        )
-    return devices
 
 
 def check_options(options: LoadOptions) -> None:
@@ -148,6 +95,7 @@ class ModelParams:
     """`llama_model_params` for load options, with everything it points to kept alive."""
 
     def __init__(self, options: LoadOptions, on_progress: Callable[[float], bool]) -> None:
+        load_pack()
         devices = list_devices()
         placement = options.placement
         self.value: Any = native.llama_model_default_params()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
+from freehold.engine.gpu_pack import load_pack
 from freehold.engine.native import chat_library, library_folder
 from freehold.errors import AppError
 
@@ -24,6 +26,7 @@ def main() -> int:
         library = ctypes.CDLL(str(library_folder() / "libllama.so"))
         report["folder"] = str(library_folder())
         report["system"] = _text(library.llama_print_system_info)
+        report["pack"] = asdict(load_pack())
         report["devices"] = list_devices(library)
         report["chat_abi"] = int(chat_library().fh_abi_version())
     except AppError as error:
