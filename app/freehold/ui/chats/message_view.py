@@ -15,7 +15,7 @@ from freehold.ui.chats.body_view import BodyView
 from freehold.ui.chats.code_view import CodeView
 from freehold.ui.chats.edit_box import EditBox
 from freehold.ui.chats.footer import Footer
-from freehold.ui.chats.notices import FailureCard, WaitingLine, progress_text
+from freehold.ui.chats.notices import DOING, FailureCard, WaitingLine, progress_text
 from freehold.ui.chats.prose_view import ProseView
 from freehold.ui.chats.raw_text import show_raw_text
 from freehold.ui.chats.stack import Stack
@@ -227,9 +227,10 @@ class AssistantMessage(MessageView):
         progress, fraction = reply.progress, None
         if progress is not None and progress.phase == "loading" and load_percent is not None:
             fraction = load_percent / 100
-        elif progress is not None and progress.phase == "prefill" and progress.total:
+        elif progress is not None and progress.phase in DOING and progress.total:
             fraction = progress.done / progress.total
-        self.waiting.say(progress_text(progress, load_percent, reply.tokens_per_s), fraction)
+        words = progress_text(progress, load_percent, reply.tokens_per_s, reply.left_s)
+        self.waiting.say(words, fraction)
 
     def draw_again(self) -> None:
         self.body.draw_again()

@@ -11,17 +11,28 @@ from freehold.ui.icons import pixmap
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.labels import set_role, text_label
-from freehold.units import format_rate
+from freehold.units import format_duration, format_rate
 from freehold.wire import ErrorInfo, Message, ReplyProgress
 
+DOING = {
+    "prefill": "Reading the prompt",
+    "embedding": "Indexing the documents by meaning",
+    "reading": "Going through the documents part by part",
+}
+UNITS = {"prefill": "tokens", "embedding": "passages", "reading": "passages"}
 NEXT_STEP = {
     "engine_crashed": "Write it again: the model is loaded anew.",
     "engine_stalled": "Write it again, or unload the model first.",
 }
 
 
-def progress_text(progress: ReplyProgress | None, load_percent: int | None, rate: float) -> str:
-    """Return what a reply is doing, in words."""
+def progress_text(
+    progress: ReplyProgress | None,
+    load_percent: int | None,
+    rate: float,
+    left_s: float | None = None,
+) -> str:
+    """Return what a reply is doing, in words; `left_s` is how long reading still takes."""
     if progress is None:
         return f"Writing… {format_rate(rate)}" if rate else "Waiting to begin…"
     if progress.phase == "queued":
@@ -35,7 +46,11 @@ def progress_text(progress: ReplyProgress | None, load_percent: int | None, rate
             percent = round(100 * progress.done / progress.total)
         figure = f" {percent} %" if percent is not None else ""
         return f"Loading the model…{figure} Your message is sent when it is ready."
-    return f"Reading the prompt: {progress.done:,} of {progress.total:,} tokens"
+    figure = f"{progress.done:,} of {progress.total:,}"
+    if progress.total:
+        figure += f" {UNITS[progress.phase]} ({progress.done / progress.total:.0%})"
+    left = f", about {format_duration(max(1.0, left_s))} left" if left_s is not None else ""
+    return f"{DOING[progress.phase]}: {figure}{left}"
 
 
 class WaitingLine(QWidget):

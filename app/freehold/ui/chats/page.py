@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -28,6 +29,8 @@ from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.banner import BannerStack
+
+ROOM_FOR_THREE: Final = 1_400
 
 
 class ChatsPage(QWidget):
@@ -131,7 +134,7 @@ class ChatsPage(QWidget):
         composer.stop_asked.connect(self._stop)
         self.side.attachments.failed.connect(self.show_error)
         self.side.attachments.noted.connect(self._note)
-        self.side.reader_shown.connect(lambda _shown: self.beside.arrange())
+        self.side.reader_shown.connect(self._make_room)
         self.transcript.citation_asked.connect(self.side.open_citation)
         self.transcript.citation_hovered.connect(self.side.hover_citation)
         composer.edit_last_asked.connect(self.edit_last)
@@ -196,6 +199,11 @@ class ChatsPage(QWidget):
         if self._sending is not None and not self._sending.done() and not self.conversation.busy:
             self._sending.cancel()
         self.conversation.stop()
+
+    def _make_room(self, reading: bool) -> None:
+        """Let the list of chats give way to the reader where there is not room for all three."""
+        self.panel.setVisible(not reading or self.width() >= ROOM_FOR_THREE)
+        QTimer.singleShot(0, self.beside, self.beside.arrange)  # when the room is there
 
     def _note(self, text: str) -> None:
         self.banners.put("documents", "info", text, "")

@@ -20,8 +20,8 @@ from freehold.ui.state.gathering import MAX_FILES, pasted_name
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
-from freehold.wire import Grounds
 from freehold.wire_documents import Choice, Collection, DocumentInfo
+from freehold.wire_grounds import Grounds
 
 
 class ChatSide(QObject):

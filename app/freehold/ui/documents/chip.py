@@ -16,7 +16,7 @@ from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button
 from freehold.ui.widgets.labels import ElidedLabel, set_role, text_label
 
-WIDTH: Final = 224
+WIDTH: Final = 232
 ERROR_WIDTH: Final = 348
 ICON: Final = 20
 
@@ -50,7 +50,7 @@ class Chip(QFrame):
             text.addWidget(label)
         row = QHBoxLayout(self)
         row.setContentsMargins(10, 6, 4, 7)
-        row.setSpacing(8)
+        row.setSpacing(7)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(text, 1)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)

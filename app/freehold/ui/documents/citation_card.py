@@ -14,7 +14,7 @@ from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.labels import ElidedLabel, text_label
-from freehold.wire import DocumentCitation
+from freehold.wire_grounds import DocumentCitation
 
 WIDTH: Final = 420
 AROUND: Final = 220  # characters shown before and after the quote

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QMimeData, QObject, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtCore import QEvent, QMimeData, QObject, QRectF, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from freehold.ui.icons import pixmap
@@ -13,6 +13,7 @@ from freehold.ui.state.gathering import is_model
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.labels import text_label
 
+VEIL = 205  # what is below stays to be guessed
 LIMITS = (
     "Up to 200 files of 500 MB each: PDF, Word, Excel, PowerPoint, OpenDocument, pictures, web"
     " pages, e-books, mail, text and source code. Folders are opened."
@@ -25,7 +26,6 @@ class DropOverlay(QFrame):
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.setProperty("drop", True)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._icon = QLabel(self)
         self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -47,10 +47,25 @@ class DropOverlay(QFrame):
         self.hint.setMinimumHeight(self.hint.heightForWidth(480))
         color = self._theme.hex("accent")
         self._icon.setPixmap(pixmap(icon, color, 56, self.devicePixelRatioF()))
-        parent = self.parentWidget()
-        self.setGeometry(parent.rect().adjusted(16, 16, -16, -16))
+        self.setGeometry(self.parentWidget().rect())
         self.show()
         self.raise_()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        veil = self._theme.color("window")
+        veil.setAlpha(VEIL)
+        painter.fillRect(self.rect(), veil)
+        pen = QPen(self._theme.color("accent"), 2, Qt.PenStyle.DashLine)
+        painter.setPen(pen)
+        painter.setBrush(self._theme.color("accent-soft"))
+        middle = QRectF(self.rect()).center()
+        area = QRectF(0, 0, min(640, self.width() - 48), min(260, self.height() - 48))
+        area.moveCenter(middle)
+        painter.drawRoundedRect(area, 16, 16)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(12, 12, -12, -12), 16, 16)
 
 
 class WindowDrops(QObject):

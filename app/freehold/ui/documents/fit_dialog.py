@@ -16,7 +16,7 @@ async def ask_fit(theme: Theme, parent: QWidget, fit: DocumentFit, count: int) -
     if count > 1:
         title = "These documents are too long to be read whole"
     text = (
-        f"{fit_words(fit)}\n\n"
+        f"{fit_words(fit, count)}\n\n"
         "Index it: for each question the passages that fit it best are searched out of all"
         " pages. Questions that count or sum up go through every part.\n\n"
     )

@@ -3,25 +3,328 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
+from freehold.errors import AppError
+from freehold.ui.documents.collection_card import CollectionActions, CollectionCard
+from freehold.ui.documents.collection_dialog import CollectionDialog, FilesDialog
+from freehold.ui.documents.document_row import DocumentActions, DocumentRow
+from freehold.ui.documents.reader import Reader
+from freehold.ui.documents.search_models import SearchModels
+from freehold.ui.documents.sheet import SHEET
+from freehold.ui.documents.side_by_side import SideBySide
+from freehold.ui.documents.words import counted
 from freehold.ui.state.session import Session
+from freehold.ui.state.shelf import Shelf
+from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
+from freehold.ui.widgets.banner import BannerStack
+from freehold.ui.widgets.buttons import push_button
+from freehold.ui.widgets.cards import Card, section_title
+from freehold.ui.widgets.empty_state import EmptyState
+from freehold.ui.widgets.question import Choice, ask
 from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.units import format_bytes, format_count
+from freehold.wire_documents import Collection, DocumentInfo
+
+ROWS_AT_ONCE: Final = 8
+TEACHING: Final = (
+    "Drop files here or into a chat: PDF, Word, Excel, PowerPoint, OpenDocument, pictures, web"
+    " pages, e-books, mail, text and source code, up to 200 files of 500 MB each. They are read on"
+    " this machine, answers point at the sentence they come from, and nothing is uploaded."
+)
 
 
-class DocumentsPage(ScrollPage):
-    """Signals: said(text); chat_requested(document or collection); chat_opened(chat id)."""
+class DocumentsPage(QWidget):
+    """Signals: said(text): done, confirm it; chat_requested(document or collection)."""
 
     said = Signal(str)
     chat_requested = Signal(object)
-    chat_opened = Signal(str)
 
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__("Documents", "", parent)
+        super().__init__(parent)
         self._session, self._theme = session, theme
+        self.shelf = Shelf(session, self)
+        self.setAccessibleName("Documents")
+        self._rows: dict[str, DocumentRow] = {}
+        self._cards: dict[str, CollectionCard] = {}
+        self._document_actions = DocumentActions(
+            open=self._open,
+            chat=self.chat_requested.emit,
+            recognise=lambda info: self.shelf.recognise(info.id),
+            remove=lambda info: spawn(self, self._remove(info)),
+        )
+        self._collection_actions = CollectionActions(
+            chat=self.chat_requested.emit,
+            pause=lambda c: self.shelf.update(c.id, paused=c.phase != "paused"),
+            rebuild=lambda c: self.shelf.rebuild(c.id),
+            edit=self._edit,
+            files=lambda c: spawn(self, self._show_files(c)),
+            remove=lambda c: spawn(self, self._remove_collection(c)),
+        )
+        self.problems = BannerStack(theme)
+        self.reader = Reader(session, theme, self)
+        self.reader.hide()
+        self.list = ScrollPage("Documents")
+        self._fill_list()
+        self._lay_out()
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._show)
+        self.reader.closed.connect(self._close_reader)
+        self.shelf.changed.connect(self._show)
+        self.shelf.failed.connect(self.show_error)
+        self.shelf.noted.connect(lambda text: self.problems.put("note", "info", text, ""))
+        theme.changed.connect(self._apply_sheet)
+        self._apply_sheet()
+        self._show()
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _fill_list(self) -> None:
+        theme = self._theme
+        self.collection_button = push_button(
+            theme, "New collection…", self.new_collection, icon="folder"
+        )
+        self.add_button = push_button(
+            theme, "Add documents…", self.choose_files, kind="primary", icon="plus"
+        )
+        self.list.head_buttons.addWidget(self.collection_button)
+        self.list.head_buttons.addWidget(self.add_button)
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText("Filter by name")
+        self.filter.setAccessibleName("Filter by name")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.textChanged.connect(lambda _text: self._show())
+        column = self.list.column
+        column.addWidget(self.filter)
+        self.collections_title = section_title("Collections")
+        self.collections_card = Card()
+        self.collections_card.body.setSpacing(2)
+        self.documents_title = section_title("Documents")
+        self.documents_card = Card()
+        self.documents_card.body.setSpacing(2)
+        self.search_title = section_title("How documents are searched")
+        self.search = SearchModels(theme)
+        self.search.chosen.connect(self.shelf.choose_model)
+        for part in (
+            self.collections_title,
+            self.collections_card,
+            self.documents_title,
+            self.documents_card,
+            self.search_title,
+            self.search,
+        ):
+            column.addWidget(part)
+        column.addStretch(1)
+
+    def _lay_out(self) -> None:
+        theme = self._theme
+        first = push_button(theme, "Add documents…", self.choose_files, kind="primary", icon="plus")
+        second = push_button(theme, "New collection…", self.new_collection, icon="folder")
+        self.empty = EmptyState(theme, "documents", "No documents yet", TEACHING, (first, second))
+        self.waiting = EmptyState(
+            theme, "documents", "Looking for your documents…", "The server is starting."
+        )
+        self.stack = QStackedWidget()
+        for page in (self.waiting, self.empty, self.list):
+            self.stack.addWidget(page)
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.problems)
+        column.addWidget(self.stack, 1)
+        self.beside = SideBySide(left, self.reader, self)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.beside)
+
+    def _apply_sheet(self) -> None:
+        self.setStyleSheet(self._theme.fill(SHEET))
+
+    # --- adding ----------------------------------------------------------------------------------
 
     def add(self, paths: Sequence[str]) -> None:
         """Take in files and what is in folders."""
+        self.shelf.add(paths)
+
+    def choose_files(self) -> None:
+        """Let the person choose files."""
+        dialog = QFileDialog(self, "Add documents (up to 200 files of 500 MB each)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        dialog.filesSelected.connect(self.add)
+        dialog.open()
+
+    def new_collection(self) -> None:
+        """Ask for a collection's name and folders."""
+        self._dialog(None, self.shelf.create)
+
+    def _edit(self, collection: Collection) -> None:
+        def save(name: str, sources: tuple[str, ...]) -> None:
+            changed = sources if sources != collection.sources else None
+            self.shelf.update(collection.id, name=name, sources=changed)
+
+        self._dialog(collection, save)
+
+    def _dialog(self, collection: Collection | None, save: object) -> None:
+        CollectionDialog(
+            self._theme,
+            collection,
+            save,  # type: ignore[arg-type]
+            is_local=self._session.is_local,
+            parent=self,
+        ).open()
+
+    async def _show_files(self, collection: Collection) -> None:
+        files = await self.shelf.files(collection.id)
+        FilesDialog(self._theme, collection.name, files, self).open()
+
+    # --- reading and deleting --------------------------------------------------------------------
+
+    def _open(self, info: DocumentInfo) -> None:
+        self.reader.show()
+        self.beside.arrange()
+        self.reader.reading.open(info.id)
+
+    def _close_reader(self) -> None:
+        self.reader.hide()
+        self.reader.reading.close()
+        self.beside.arrange()
+
+    async def _remove(self, info: DocumentInfo) -> None:
+        if info.phase == "ready":
+            answer = await ask(
+                self._theme,
+                self,
+                f"Delete {info.name}?",
+                "Its copy, its text and its index are deleted and overwritten. The file you added"
+                " stays where it is. Answers that cite it keep their words, but the places they"
+                " point at cannot be opened any more.",
+                (Choice("cancel", "Cancel", "quiet"), Choice("delete", "Delete", "danger")),
+            )
+            if answer.key != "delete":
+                return
+        shown = self.reader.reading.info
+        if shown is not None and shown.id == info.id:
+            self._close_reader()
+        self.shelf.remove(info.id)
+
+    async def _remove_collection(self, collection: Collection) -> None:
+        answer = await ask(
+            self._theme,
+            self,
+            f"Delete the collection {collection.name}?",
+            f"The text and the index of {counted(collection.files, 'file')} are deleted and"
+            " overwritten. The files themselves stay where they are.",
+            (Choice("cancel", "Cancel", "quiet"), Choice("delete", "Delete", "danger")),
+        )
+        if answer.key == "delete":
+            self.shelf.remove_collection(collection.id)
+
+    def show_error(self, error: AppError) -> None:
+        """Show what did not work, and what to do."""
+        self.problems.put("documents", "error", error.message, error.hint)
+
+    # --- showing ---------------------------------------------------------------------------------
+
+    def row(self, document_id: str) -> DocumentRow:
+        """Return the row of a document."""
+        return self._rows[document_id]
+
+    def card(self, collection_id: str) -> CollectionCard:
+        """Return the card of a collection."""
+        return self._cards[collection_id]
+
+    def _show(self) -> None:
+        shelf = self.shelf
+        words = self.filter.text().casefold().split()
+        documents = [d for d in shelf.documents if _holds(d.name, words)]
+        collections = [c for c in shelf.collections if _holds(c.name, words)]
+        complete = self._place_collections(collections)
+        complete = self._place_documents(documents) and complete
+        if not complete:
+            self._more.start()
+        self.collections_title.setVisible(bool(collections))
+        self.collections_card.setVisible(bool(collections))
+        self.documents_title.setVisible(bool(documents))
+        self.documents_card.setVisible(bool(documents))
+        self.search.show_abilities(shelf.abilities)
+        self._say(shelf.documents, shelf.collections)
+        if not shelf.loaded:
+            self.stack.setCurrentWidget(self.waiting)
+        else:
+            anything = shelf.documents or shelf.collections
+            self.stack.setCurrentWidget(self.list if anything else self.empty)
+
+    def _place_documents(self, documents: Sequence[DocumentInfo]) -> bool:
+        """Show these rows in order, making a few at a time; return whether all are there."""
+        _drop_others(self._rows, {d.id for d in documents})
+        made = 0
+        for place, info in enumerate(documents):
+            row = self._rows.get(info.id)
+            if row is None:
+                if made == ROWS_AT_ONCE:
+                    return False
+                row = self._rows[info.id] = DocumentRow(self._theme, info, self._document_actions)
+                made += 1
+            elif row.info != info:
+                row.show_document(info)
+            row.show_abilities(self.shelf.abilities)
+            _put(self.documents_card, place, row)
+        return True
+
+    def _place_collections(self, collections: Sequence[Collection]) -> bool:
+        _drop_others(self._cards, {c.id for c in collections})
+        made = 0
+        for place, item in enumerate(collections):
+            card = self._cards.get(item.id)
+            if card is None:
+                if made == ROWS_AT_ONCE:
+                    return False
+                card = self._cards[item.id] = CollectionCard(
+                    self._theme, item, self._collection_actions
+                )
+                made += 1
+            elif card.collection != item:
+                card.show_collection(item)
+            _put(self.collections_card, place, card)
+        return True
+
+    def _say(self, documents: Sequence[DocumentInfo], collections: Sequence[Collection]) -> None:
+        parts = [counted(len(documents), "document")] if documents else []
+        if collections:
+            parts.append(counted(len(collections), "collection"))
+        size = sum(info.bytes for info in documents)
+        tokens = sum(i.tokens for i in documents) + sum(c.tokens for c in collections)
+        parts += [format_bytes(size)] if size else []
+        parts += [f"{format_count(tokens)} tokens (estimated)"] if tokens else []
+        self.list.say(" · ".join(parts))
+
+
+def _drop_others(known: dict[str, DocumentRow] | dict[str, CollectionCard], ids: set[str]) -> None:
+    for key in known.keys() - ids:
+        row = known.pop(key)
+        row.hide()
+        row.deleteLater()
+
+
+def _put(card: Card, place: int, row: QWidget) -> None:
+    item = card.body.itemAt(place)
+    if item is None or item.widget() is not row:
+        card.body.insertWidget(place, row)
+
+
+def _holds(name: str, words: Sequence[str]) -> bool:
+    return all(word in name.casefold() for word in words)

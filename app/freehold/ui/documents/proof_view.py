@@ -15,7 +15,7 @@ from freehold.ui.icons import pixmap
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.labels import text_label
 from freehold.units import format_count
-from freehold.wire import DocumentCitation, Grounds
+from freehold.wire_grounds import DocumentCitation, Grounds
 
 GAP: Final = 6
 MOST_NAME: Final = 30

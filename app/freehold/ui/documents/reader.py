@@ -6,13 +6,12 @@ from functools import partial
 from typing import Final
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QIntValidator, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QSpinBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -31,7 +30,7 @@ from freehold.ui.widgets.buttons import icon_button
 from freehold.ui.widgets.empty_state import EmptyState
 from freehold.ui.widgets.labels import ElidedLabel, prose, text_label
 
-LEAST_WIDTH: Final = 380
+LEAST_WIDTH: Final = 360
 SEARCH_MS: Final = 300
 
 
@@ -83,11 +82,12 @@ class Reader(QFrame):
         self.next_button = icon_button(
             theme, "chevron-right", "Next page", partial(reading.step_page, 1)
         )
-        self.number = QSpinBox(head)
-        self.number.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.number.setFixedWidth(58)
-        self.number.setKeyboardTracking(False)
+        self.number = QLineEdit(head)
+        self.number.setFixedWidth(52)
+        self.number.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.number.setAccessibleName("Page")
+        self._numbers = QIntValidator(1, 1, self.number)
+        self.number.setValidator(self._numbers)
         self.count = ElidedLabel("", "small", parent=head)
         self.zoom_out = icon_button(theme, "zoom-out", "Smaller", partial(reading.change_zoom, -1))
         self.zoom_in = icon_button(theme, "zoom-in", "Larger", partial(reading.change_zoom, 1))
@@ -167,7 +167,7 @@ class Reader(QFrame):
         reading.failed.connect(self.show_error)
         self.page_view.width_changed.connect(reading.fit_width)
         self.page_view.turn_asked.connect(reading.step_page)
-        self.number.valueChanged.connect(self._on_number)
+        self.number.returnPressed.connect(self._on_number)
         self.text_button.toggled.connect(self._on_text_toggled)
         self.search_button.toggled.connect(self._show_search)
         self.words.textChanged.connect(lambda _text: self._delay.start())
@@ -199,14 +199,12 @@ class Reader(QFrame):
         icon = icon_of(info.kind, info.name)
         self._icon.setPixmap(pixmap(icon, color, 18, self.devicePixelRatioF()))
         self.title.setText(info.name)
-        self.number.blockSignals(True)
-        self.number.setRange(1, reading.page_count)
-        self.number.setValue(reading.page)
-        self.number.blockSignals(False)
+        self._numbers.setTop(reading.page_count)
+        self.number.setText(str(reading.page))
         label = f" · {reading.page_title}" if reading.page_title else ""
         zoom = f" · {reading.zoom:.0%}" if reading.shows_pictures and reading.zoom != 1 else ""
         many = reading.page_count > 1
-        pages = f"of {reading.page_count:,} {info.page_word}s" if many else f"1 {info.page_word}"
+        pages = f"of {reading.page_count:,}" if many else f"of 1 {info.page_word}"
         self.count.setText(f"{pages}{label}{zoom}")
         self.previous_button.setToolTip(f"Previous {info.page_word}")
         self.next_button.setToolTip(f"Next {info.page_word}")
@@ -238,9 +236,9 @@ class Reader(QFrame):
         self.stack.setCurrentWidget(self.page_view)
         self.page_view.show_picture(image, self.reading.mark_share())  # type: ignore[arg-type]
 
-    def _on_number(self, number: int) -> None:
-        if number != self.reading.page:
-            self.reading.go_to_page(number)
+    def _on_number(self) -> None:
+        if self.number.hasAcceptableInput():
+            self.reading.go_to_page(int(self.number.text()))
 
     def _on_text_toggled(self, as_text: bool) -> None:
         if as_text != self.reading.as_text:

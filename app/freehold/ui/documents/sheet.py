@@ -30,6 +30,8 @@ QFrame#readerFoot { border-top: 1px solid ${border}; }
 QScrollArea#pages { background: ${surface-sunken}; }
 QPlainTextEdit#readerText, QPlainTextEdit#readerText:focus {
     background: ${surface}; border: none; border-radius: 0; padding: 16px 22px; }
+QFrame#readerHead QLineEdit { padding: 2px 6px; min-height: 20px; }
+QFrame#readerHead QLineEdit:focus { padding: 1px 5px; }
 QFrame[docRow="true"] { background: transparent; border: none; border-radius: ${radius}; }
 QFrame[docRow="true"]:hover { background: ${hover}; }
 """

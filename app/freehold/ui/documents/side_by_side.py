@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSplitter, QWidget
 
 from freehold.ui.documents.reader import LEAST_WIDTH
 
-LEAST_CHAT: Final = 420
+LEAST_CHAT: Final = 380
 READER_SHARE: Final = 0.46
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freehold.units import format_bytes, format_count, format_duration
+from freehold.units import format_bytes, format_count
 from freehold.wire_documents import Collection, DocumentFit, DocumentInfo
 
 ICONS: Final = {
@@ -109,11 +109,12 @@ def index_words(info: DocumentInfo) -> str:
     return f"{counted(info.passages, 'passage')} indexed by words, {share} by meaning"
 
 
-def scan_words(info: DocumentInfo) -> str:
-    """Return what is said of a scan."""
+def scan_words(info: DocumentInfo, hint: str = "") -> str:
+    """Return what is said of a scan, with what would help."""
     if not info.scan_pages:
         return ""
-    return f"A scan: {counted(info.scan_pages, 'page')} without text"
+    words = f"A scan: {counted(info.scan_pages, 'page')} without text"
+    return f"{words}. {hint}" if hint else words
 
 
 def collection_words(collection: Collection) -> str:
@@ -125,7 +126,8 @@ def collection_words(collection: Collection) -> str:
         return f"{phase} {collection.done:,} of {collection.total:,} {unit} ({share:.0%})"
     if collection.phase == "error" and collection.error is not None:
         return collection.error.message
-    parts = [phase, counted(collection.files, "file")]
+    parts = [] if collection.phase == "ready" else [phase]
+    parts.append(counted(collection.files, "file"))
     if collection.pages:
         parts.append(counted(collection.pages, "page"))
     if collection.tokens:
@@ -135,15 +137,11 @@ def collection_words(collection: Collection) -> str:
     return " · ".join(parts)
 
 
-def fit_words(fit: DocumentFit) -> str:
+def fit_words(fit: DocumentFit, count: int) -> str:
     """Return why documents do not fit, with the numbers and where they come from."""
+    takes, fits = ("It takes", "it does") if count == 1 else ("They take", "they do")
     return (
-        f"They take {format_count(fit.document_tokens)} tokens ({fit.basis}). The model reads"
+        f"{takes} {format_count(fit.document_tokens)} tokens ({fit.basis}). The model reads"
         f" {format_count(fit.context_tokens)} at a time, of which"
-        f" {format_count(fit.limit_tokens)} are free for documents, so they do not fit whole."
+        f" {format_count(fit.limit_tokens)} are free for documents, so {fits} not fit whole."
     )
-
-
-def left_words(seconds: float) -> str:
-    """Return how long something still takes; always an estimate."""
-    return f"about {format_duration(max(1.0, seconds))} left"

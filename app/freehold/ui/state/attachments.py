@@ -6,14 +6,13 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QObject, Signal
 
 from freehold.errors import AppError
 from freehold.ui.state.delay import Delay
-from freehold.ui.state.gathering import MAX_FILES, gather, shown_name
+from freehold.ui.state.gathering import CHUNK_BYTES, MAX_FILES, file_pieces, gather, shown_name
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.wire import Changed, ErrorInfo, Resync
@@ -22,7 +21,6 @@ from freehold.wire_documents import ChatDocuments, Choice, Collection, DocumentF
 ADDED_AT_ONCE: Final = 4
 REFRESH_MS: Final = 250
 LOOK_MS: Final = 2_000  # while something is read, in case an event was missed
-CHUNK_BYTES: Final = 1 << 20
 TOPICS: Final = frozenset({"documents", "document", "chat_documents", "collections", "collection"})
 
 
@@ -200,7 +198,7 @@ class Attachments(QObject):
     def _sender(self, path: str) -> Callable[[], Awaitable[DocumentInfo]]:
         if self._session.is_local:
             return lambda: self._session.client.documents.add(path)
-        return lambda: self._upload(shown_name(path), _file_pieces(path))
+        return lambda: self._upload(shown_name(path), file_pieces(path))
 
     async def _upload(self, name: str, content: AsyncIterator[bytes]) -> DocumentInfo:
         return await self._session.client.documents.upload(name, content)
@@ -332,12 +330,3 @@ def unreadable(name: str, error: OSError) -> ErrorInfo:
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), CHUNK_BYTES):
         yield content[start : start + CHUNK_BYTES]
-
-
-async def _file_pieces(path: str) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(Path(path).open, "rb")
-    try:
-        while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield piece
-    finally:
-        file.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 MAX_FILES: Final = 200
 MAX_FILE_BYTES: Final = 500 << 20
 LONG_TEXT: Final = 6_000  # a longer text that is pasted becomes an attachment
+CHUNK_BYTES: Final = 1 << 20
 MOST_SEEN: Final = 100_000  # entries of dropped folders that are looked at
 MODEL_ENDING: Final = ".gguf"
 NOT_TEXT: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -96,3 +98,13 @@ def _inside(folder: Path) -> Iterator[str]:
             path = Path(place, name)
             if not name.startswith(".") and not path.is_symlink() and path.is_file():
                 yield str(path)
+
+
+async def file_pieces(path: str) -> AsyncIterator[bytes]:
+    """Yield a file's bytes, for a server that cannot read it itself."""
+    file = await asyncio.to_thread(Path(path).open, "rb")
+    try:
+        while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield piece
+    finally:
+        file.close()

@@ -15,8 +15,8 @@ from PySide6.QtGui import QImage
 from freehold.errors import AppError
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
-from freehold.wire import DocumentCitation
 from freehold.wire_documents import DocumentInfo, DocumentText, TextPage
+from freehold.wire_grounds import DocumentCitation
 
 VIEW_CHARACTERS: Final = 24_000  # of a text without short pages, so much is shown at a time
 SEARCHED_AT_ONCE: Final = 1_000_000

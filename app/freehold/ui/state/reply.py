@@ -7,11 +7,13 @@ slow machine draws less often instead of falling behind; the end is drawn at onc
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from freehold.errors import AppError
+from freehold.ui.state.pace import Pace
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.wire import Message, ReplyDelta, ReplyFinished, ReplyProgress
@@ -68,6 +70,7 @@ class Reply(QObject):
         self._final: Message | None = None
         self.progress: ReplyProgress | None = None
         self.tokens_per_s = 0.0
+        self._pace = Pace()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush_due)
@@ -94,6 +97,11 @@ class Reply(QObject):
         return self._reasoning.text()
 
     @property
+    def left_s(self) -> float | None:
+        """Return how long what comes before the text still takes, an estimate."""
+        return self._pace.left_s
+
+    @property
     def is_final(self) -> bool:
         """Return whether nothing more will come."""
         return self._final is not None
@@ -111,6 +119,7 @@ class Reply(QObject):
             return
         elif isinstance(event, ReplyProgress):
             self.progress = event
+            self._pace.note(event.phase, event.done, event.total, time.monotonic())
             self.progress_changed.emit()
         else:
             self._take_delta(event)

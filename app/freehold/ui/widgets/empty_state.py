@@ -73,7 +73,7 @@ class EmptyState(QWidget):
     def _fit(self) -> None:
         """Give the paragraph the height its width needs; a centred label does not ask for it."""
         self._words.ensurePolished()
-        self._words.setMinimumHeight(self._words.heightForWidth(TEXT_WIDTH))
+        self._words.setMinimumHeight(max(0, self._words.heightForWidth(TEXT_WIDTH)))
 
     def _repaint_mark(self) -> None:
         color = self._theme.hex("accent")
