@@ -1,8 +1,8 @@
 """Say what loading a model would allocate, device by device, without allocating it.
 
 `python -m freehold.engine.measure` reads one `LoadOptions` as JSON per line and answers each with
-`{"devices": {"CPU": {"model": …, "context": …, "compute": …}}}` or `{"error": {…}}`. llama.cpp
-itself works the sizes out (`no_alloc`), so a sparse file that holds a header alone will do. What
+`{"devices": {"CPU": {"model": …, "context": …, "compute": …}}, "nodes": …}` or `{"error": {…}}`.
+llama.cpp itself works the sizes out (`no_alloc`), so a sparse file that holds a header alone will do. What
 llama.cpp aborts on ends this process and nothing else.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import Any, Final
 
@@ -76,6 +77,18 @@ def _measure_context(model: Any, options: LoadOptions, log: NativeLog) -> Breakd
         native.llama_free(context)
 
 
+def graph_nodes(lines: list[str]) -> int | None:
+    """Return how many nodes the graph of one token has, as llama.cpp logs it.
+
+    `nodes = 211` or, where prompts differ, `nodes = 215 / 211`.
+    """
+    for line in reversed(lines):
+        found = re.search(r"\bnodes = (\d+)(?: / (\d+))?", line)
+        if found:
+            return int(found[2] or found[1])
+    return None
+
+
 def main() -> int:
     """Answer every line of standard input."""
     native.llama_backend_init()
@@ -85,7 +98,7 @@ def main() -> int:
         answer: dict[str, object]
         try:
             options = msgspec.json.decode(line, type=LoadOptions)
-            answer = {"devices": measure(options, log)}
+            answer = {"devices": measure(options, log), "nodes": graph_nodes(log.lines())}
         except AppError as error:
             answer = {"error": error.to_dict()}
         except msgspec.DecodeError:

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 import psutil
 
+from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.speed import GpuSpeed, MachineSpeed
-from freehold.machine.profiles import LAYER_S_CPU, LAYER_S_GPU, Profiles, gpu_speed
+from freehold.machine.profiles import LAYER_S_GPU, NODE_S_CPU, Profiles, gpu_speed
 
 BLOCK_BYTES: Final = 32 << 20
 PASSES: Final = 3
@@ -33,11 +34,8 @@ def guess_speed(gpu_names: Sequence[str], profiles: Profiles) -> MachineSpeed:
     memory = read_memory_speed(min(cores, MOST_THREADS))
     return MachineSpeed(
         gpus=tuple(_gpu(name, profiles) for name in gpu_names),
-        weight_bytes_per_s=memory * WEIGHT_SHARE,
-        attention_bytes_per_s=memory * WEIGHT_SHARE,
-        layer_s=LAYER_S_CPU,
+        cpu=CpuSpeed.flat(memory * WEIGHT_SHARE, cores * FLOPS_PER_CORE, NODE_S_CPU),
         disk_bytes_per_s=DISK_BYTES_PER_S,
-        prefill_flops=cores * FLOPS_PER_CORE,
         basis="estimated",
     )
 

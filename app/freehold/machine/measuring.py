@@ -26,6 +26,13 @@ LINE_BYTES: Final = 1 << 20
 Breakdown = dict[str, dict[str, int]]
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """What llama.cpp says of a load: bytes by device and kind, and the nodes of a step's graph."""
+
+    devices: Breakdown
+    nodes: int | None = None
+
+
 class MeasureProcess:
     """A child that answers what loads would take; one question at a time, ended with `close`."""
 
@@ -47,8 +54,8 @@ class MeasureProcess:
         )
         return cls(process)
 
-    async def ask(self, options: LoadOptions) -> Breakdown | None:
-        """Return bytes by device and kind; None where llama.cpp died of the question.
+    async def ask(self, options: LoadOptions) -> Measured | None:
+        """Return what a load takes; None where llama.cpp died of the question.
 
         Raises: AppError as loading would, `invalid_model` or `unsupported_architecture`.
         """
@@ -69,7 +76,7 @@ class MeasureProcess:
         answer = json.loads(line)
         if "error" in answer:
             raise AppError.from_dict(answer["error"])
-        return msgspec.convert(answer["devices"], Breakdown)
+        return msgspec.convert(answer, Measured)
 
     async def close(self) -> None:
         """End the child."""

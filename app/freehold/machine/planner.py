@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from freehold.gguf.shards import read_model
-from freehold.machine.measuring import Breakdown, MeasureProcess, to_options
+from freehold.machine.measuring import Breakdown, Measured, MeasureProcess, to_options
 from freehold.machine.plan.budgets import GPU_CONTEXT_BYTES, Machine
 from freehold.machine.plan.planning import RAM, Sizes, make_plan
 from freehold.machine.plan.question import Question, ask
@@ -48,11 +48,11 @@ async def plan_model(
     own = process is None
     child = process or await MeasureProcess.start()
     try:
-        plan = await _settle(path, shape, question, machine, place, child)
+        plan, nodes = await _settle(path, shape, question, machine, place, child)
     finally:
         if own:
             await child.close()
-    return with_speed(plan, shape, _speed_of(machine, place))
+    return with_speed(plan, shape, _speed_of(machine, place), nodes)
 
 
 def _speed_of(machine: Machine, place: Place) -> MachineSpeed | None:
@@ -73,10 +73,14 @@ async def _settle(
     machine: Machine,
     place: Place,
     child: MeasureProcess,
-) -> Plan:
-    """Plan, ask llama.cpp what that takes, and plan again until both agree."""
+) -> tuple[Plan, int | None]:
+    """Plan, ask llama.cpp what that takes, and plan again until both agree.
+
+    Returns the plan, and how many nodes the graph of a step has.
+    """
     plan = make_plan(shape, question, machine)
     sizes: Sizes | None = None
+    said: Measured | None = None
     for _ in range(ROUNDS):
         load = plan.load if place.is_here else _on_cpu(plan.load)
         said = await child.ask(to_options(path, load, embeddings=shape.is_embedder))
@@ -86,7 +90,7 @@ async def _settle(
                 reasons=(*plan.reasons, "llama.cpp could not be asked: sizes are estimated."),
             )
             break
-        sizes = _to_sizes(said, machine, place)
+        sizes = _to_sizes(said.devices, machine, place)
         settled = make_plan(shape, question, machine, sizes)
         if settled.load == plan.load:
             plan = settled
@@ -96,7 +100,7 @@ async def _settle(
         by_context = await _sizes_by_context(path, shape, question, machine, place, child, sizes)
         ways = ways_out(shape, question, machine, by_context)
         plan = msgspec.structs.replace(plan, ways_out=ways)
-    return plan
+    return plan, said.nodes if said is not None else None
 
 
 async def _sizes_by_context(
@@ -117,7 +121,7 @@ async def _sizes_by_context(
     said = await child.ask(to_options(path, load, embeddings=shape.is_embedder))
     if said is None:
         return None
-    found = _to_sizes(said, machine, place)
+    found = _to_sizes(said.devices, machine, place)
     return between(found, small.context_tokens, sizes, question.context_tokens)
 
 

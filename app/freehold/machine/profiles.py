@@ -11,6 +11,7 @@ import msgspec
 
 from freehold.errors import AppError
 from freehold.machine.plan.budgets import DiskBudget, GpuBudget, Machine, RamBudget
+from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.speed import GpuSpeed, MachineSpeed
 from freehold.paths import resources
 
@@ -24,7 +25,7 @@ RAM_SHARE: Final = 0.5
 # Of peak arithmetic, what a long prompt reaches.
 ARITHMETIC_SHARE: Final = 0.3
 LAYER_S_GPU: Final = 60e-6
-LAYER_S_CPU: Final = 100e-6
+NODE_S_CPU: Final = 2.5e-6
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
@@ -102,11 +103,10 @@ class Profiles:
         """Return how fast its parts are, from peak figures: an estimate."""
         return MachineSpeed(
             gpus=tuple(gpu_speed(self.gpus[name]) for name in profile.gpus),
-            weight_bytes_per_s=profile.ram_gb_per_s * GB * RAM_SHARE,
-            attention_bytes_per_s=profile.ram_gb_per_s * GB * RAM_SHARE,
-            layer_s=LAYER_S_CPU,
+            cpu=CpuSpeed.flat(
+                profile.ram_gb_per_s * GB * RAM_SHARE, profile.cpu_tflops * 1e12, NODE_S_CPU
+            ),
             disk_bytes_per_s=profile.disk_gb_per_s * GB,
-            prefill_flops=profile.cpu_tflops * 1e12,
             basis="estimated",
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from freehold.gguf.ggml_types import Q8_0
+from freehold.gguf.ggml_types import Q8_0, GgmlType
 from freehold.gguf.writer import MetadataValue, TensorData
 from freehold.library.model_maker.tensors import TensorMaker
 from freehold.library.model_maker.vocabulary import QWEN_SPECIALS, Vocabulary, build_vocabulary
@@ -29,6 +29,7 @@ class LlamaShape:
     kv_heads: int
     dense_width: int
     context_tokens: int
+    kind: GgmlType = Q8_0
 
     @property
     def head_width(self) -> int:
@@ -81,19 +82,20 @@ def tensors(
     shape: LlamaShape, words: Vocabulary, make: TensorMaker, answer_tokens: int | None = None
 ) -> Iterator[TensorData]:
     """Yield every tensor under llama.cpp's names."""
+    kind = shape.kind
     width, inner, kv = shape.width, shape.dense_width, shape.kv_heads * shape.head_width
     yield make.matrix("token_embd.weight", Q8_0, width, len(words), spread=1.0)
     for layer in range(shape.layers):
         at = f"blk.{layer}."
         yield make.ones(f"{at}attn_norm.weight", width)
-        yield make.matrix(f"{at}attn_q.weight", Q8_0, width, width, gain=4.0)
-        yield make.matrix(f"{at}attn_k.weight", Q8_0, width, kv)
-        yield make.matrix(f"{at}attn_v.weight", Q8_0, width, kv)
-        yield make.matrix(f"{at}attn_output.weight", Q8_0, width, width, gain=2.0)
+        yield make.matrix(f"{at}attn_q.weight", kind, width, width, gain=4.0)
+        yield make.matrix(f"{at}attn_k.weight", kind, width, kv)
+        yield make.matrix(f"{at}attn_v.weight", kind, width, kv)
+        yield make.matrix(f"{at}attn_output.weight", kind, width, width, gain=2.0)
         yield make.ones(f"{at}ffn_norm.weight", width)
-        yield make.matrix(f"{at}ffn_gate.weight", Q8_0, width, inner)
-        yield make.matrix(f"{at}ffn_up.weight", Q8_0, width, inner)
-        yield make.matrix(f"{at}ffn_down.weight", Q8_0, inner, width)
+        yield make.matrix(f"{at}ffn_gate.weight", kind, width, inner)
+        yield make.matrix(f"{at}ffn_up.weight", kind, width, inner)
+        yield make.matrix(f"{at}ffn_down.weight", kind, inner, width)
     yield make.ones("output_norm.weight", width)
     yield make.matrix(
         "output.weight",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from freehold.gguf.description import ModelFacts, describe
 from freehold.gguf.header import GgufHeader
 from freehold.gguf.shards import ModelFile
 from freehold.machine.plan.kv import KvShape
+from freehold.machine.plan.work import Work, weigh_work
 from freehold.wire_machine import Parts
 
 DEFAULT_TRAINED_TOKENS = 4096
@@ -46,6 +47,7 @@ class ModelShape:
     active_parameters: int
     file_bytes: int
     is_embedder: bool = False
+    work: Work = field(default_factory=Work)
 
     @cached_property
     def expert_layers(self) -> tuple[int, ...]:
@@ -100,6 +102,7 @@ def read_shape(model: ModelFile) -> ModelShape:
         active_parameters=facts.active_parameters,
         file_bytes=facts.file_bytes,
         is_embedder=facts.kind == "embedding",
+        work=weigh_work(model.all_tensors(), _heads(facts, header), is_tied=is_tied),
     )
 
 
@@ -141,6 +144,18 @@ def _kv_shapes(facts: ModelFacts, header: GgufHeader) -> tuple[KvShape, ...]:
         count = (heads[number] or 0) if count is None else count
         shapes.append(KvShape(key * count, 0 if is_latent else value * count))
     return tuple(shapes)
+
+
+def _heads(facts: ModelFacts, header: GgufHeader) -> list[tuple[int, int]]:
+    """Return each layer's heads, and the values that a head's key and value have together."""
+    prefix = f"{facts.architecture}.attention."
+    found = []
+    for heads in _per_layer(header, f"{prefix}head_count", facts, 1):
+        count = max(1, heads or 1)
+        own = facts.embedding_size // count
+        key = header.whole(f"{prefix}key_length") or own
+        found.append((count, key + (header.whole(f"{prefix}value_length") or own)))
+    return found
 
 
 def _per_layer(

@@ -1,8 +1,8 @@
-"""How fast a plan runs: bytes touched per token and tier, over bandwidths.
+"""How fast a plan runs: bytes touched per token and tier, over what the tiers reach.
 
 Decode reads every dense weight, the experts at work, and the cache of the context once per
-token; a layer costs a little besides. Prefill is arithmetic, and the experts in RAM cross the
-bus once per batch.
+token, and every node of the graph costs a little besides. Prefill is arithmetic, and the experts
+in RAM cross the bus once per batch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from typing import Final
 
 import msgspec
 
+from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.shape import ModelShape
 from freehold.wire_machine import Basis, DevicePlan, Plan
 
 # The context for which a speed is given where nobody says otherwise.
 TYPICAL_TOKENS: Final = 2048
+BATCH_TOKENS: Final = 512
+# Nodes of llama.cpp's graph where it could not be asked: about these, per layer.
+DENSE_NODES: Final = 31
+EXPERT_NODES: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +36,23 @@ class GpuSpeed:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpeed:
-    """What a machine's parts reach; weights are those in RAM.
-
-    disk_bytes_per_s: None where it is not known.
-    """
+    """What a machine's parts reach. disk_bytes_per_s: None where it is not known."""
 
     gpus: tuple[GpuSpeed, ...]
-    weight_bytes_per_s: float
-    attention_bytes_per_s: float
-    layer_s: float
+    cpu: CpuSpeed
     disk_bytes_per_s: float | None
-    prefill_flops: float
     basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What part of a model the processor computes, by kind; the rest is on GPUs."""
+
+    nodes: float
+    dense: float
+    experts: float
+    cache: float
+    output: float
 
 
 def distinct_experts(experts: int, used: int, batch: int) -> float:
@@ -53,37 +63,66 @@ def distinct_experts(experts: int, used: int, batch: int) -> float:
 
 
 def decode_s(
-    plan: Plan, shape: ModelShape, speed: MachineSpeed, context_tokens: int, batch: int = 1
+    plan: Plan,
+    shape: ModelShape,
+    speed: MachineSpeed,
+    context_tokens: int,
+    batch: int = 1,
+    nodes: int | None = None,
 ) -> float | None:
     """Return the seconds of one step that gives `batch` sequences a token each.
 
-    context_tokens: of each sequence. None where a tier's speed is not known.
+    context_tokens: of each sequence. nodes: of llama.cpp's graph, None for an estimate.
+    None where a tier's speed is not known.
     """
-    share = distinct_experts(shape.experts, shape.experts_used, batch) / max(1, shape.experts)
+    hit = distinct_experts(shape.experts, shape.experts_used, batch) / max(1, shape.experts)
+    further = batch * shape.experts_used / max(1, shape.experts) - hit
     filled = min(1.0, batch * context_tokens / max(1, plan.context_tokens))
-    total, gpu_number = 0.0, 0
+    total = speed.cpu.step_s
+    gpus = iter(speed.gpus)
     for device in plan.devices:
         if device.kind == "disk":
-            touched = _touched_weights(device, shape, share)
+            touched = _touched_weights(device, shape, hit)
             if touched and speed.disk_bytes_per_s is None:
                 return None
             total += touched / speed.disk_bytes_per_s if speed.disk_bytes_per_s else 0.0
-            continue
-        cache = device.parts.kv_cache * filled
-        weights = _touched_weights(device, shape, share)
-        if device.kind == "gpu":
-            if gpu_number >= len(speed.gpus):
+        elif device.kind == "gpu":
+            gpu = next(gpus, None)
+            if gpu is None:
                 if device.layers:
                     return None
                 continue
-            gpu = speed.gpus[gpu_number]
-            gpu_number += 1
-            total += (weights + cache) / gpu.memory_bytes_per_s + device.layers * gpu.layer_s
-        else:
-            total += weights / speed.weight_bytes_per_s
-            total += cache / speed.attention_bytes_per_s
-            total += max(device.layers, device.expert_layers) * speed.layer_s
-    return total
+            read = _touched_weights(device, shape, hit) + device.parts.kv_cache * filled
+            total += read / gpu.memory_bytes_per_s + device.layers * gpu.layer_s
+    cpu, work, part = speed.cpu, shape.work, shares(plan, shape)
+    total += part.nodes * (nodes or count_nodes(shape)) * cpu.node_s
+    total += part.dense * cpu.layers_s(work, batch)
+    total += part.output * cpu.output_s(work, batch)
+    total += part.experts * cpu.experts_s(work, hit, further)
+    return total + part.cache * cpu.attention_s(work, batch * context_tokens, of_prompt=False)
+
+
+def shares(plan: Plan, shape: ModelShape) -> Shares:
+    """Return what of a plan the processor computes; what lies on the disk is computed there too."""
+    gpus = [device for device in plan.devices if device.kind == "gpu"]
+    layers = len(shape.layers) or 1
+    on_gpu = sum(device.layers for device in gpus)
+    experts = sum(device.expert_layers for device in gpus)
+    away = 1 - on_gpu / layers
+    expert_share = 1 - experts / len(shape.expert_layers) if shape.expert_layers else 0.0
+    return Shares(
+        # An expert layer off the GPU is about a third of its layer's nodes.
+        nodes=max(away, expert_share / 3),
+        dense=away,
+        experts=expert_share,
+        cache=away,
+        output=0.0 if on_gpu == layers else 1.0,
+    )
+
+
+def count_nodes(shape: ModelShape) -> int:
+    """Return about how many nodes llama.cpp's graph of a step has."""
+    return 6 + sum(EXPERT_NODES if row.expert_bytes else DENSE_NODES for row in shape.layers)
 
 
 def _touched_weights(device: DevicePlan, shape: ModelShape, share: float) -> float:
@@ -95,43 +134,70 @@ def _touched_weights(device: DevicePlan, shape: ModelShape, share: float) -> flo
     return parts.attention + parts.shared_experts + parts.dense - table + parts.experts * share
 
 
-def prefill_tokens_per_s(
-    plan: Plan, shape: ModelShape, speed: MachineSpeed, batch_tokens: int = 512
+def prefill_s(
+    plan: Plan,
+    shape: ModelShape,
+    speed: MachineSpeed,
+    prompt_tokens: int = BATCH_TOKENS,
+    nodes: int | None = None,
 ) -> float | None:
-    """Return how fast a long prompt is read."""
-    work = 2.0 * shape.active_parameters * batch_tokens
-    weights = sum(device.parts.weights for device in plan.devices) or 1
-    total, gpu_number, on_gpu = 0.0, 0, 0.0
+    """Return the seconds a prompt takes that starts an empty context."""
+    batches = -(-prompt_tokens // BATCH_TOKENS)
+    tokens = min(prompt_tokens, BATCH_TOKENS)
+    once = _batch_s(plan, shape, speed, tokens, nodes)
+    if once is None:
+        return None
+    pairs = prompt_tokens * (prompt_tokens + 1) / 2
+    part = shares(plan, shape)
+    attention = part.cache * speed.cpu.attention_s(shape.work, pairs, of_prompt=True)
+    output = part.output * speed.cpu.output_s(shape.work, 1)
+    return batches * once + attention + output
+
+
+def _batch_s(
+    plan: Plan, shape: ModelShape, speed: MachineSpeed, tokens: int, nodes: int | None
+) -> float | None:
+    """Return the seconds of a prompt's batch, without attention."""
+    work = 2.0 * shape.active_parameters * tokens
+    total, on_gpu = 0.0, 0
+    gpus = iter(speed.gpus)
     for device in plan.devices:
-        if device.kind == "gpu" and device.layers:
-            if gpu_number >= len(speed.gpus):
-                return None
-            gpu = speed.gpus[gpu_number]
+        if device.kind != "gpu":
+            continue
+        gpu = next(gpus, None)
+        if gpu is not None:
             total += work * device.layers / max(1, len(shape.layers)) / gpu.flops
-            on_gpu += device.layers
-        gpu_number += device.kind == "gpu"
-    in_ram = sum(d.parts.weights for d in plan.devices if d.kind != "gpu")
+        elif device.layers:
+            return None
+        on_gpu += device.layers
     away = sum(d.parts.experts for d in plan.devices if d.kind == "disk")
-    if on_gpu:
-        total += max(0, in_ram - shape.input_bytes) / speed.gpus[0].pcie_bytes_per_s
-    else:
-        total += work * in_ram / weights / speed.prefill_flops
     if away:
         if not speed.disk_bytes_per_s:
             return None
         total += away / speed.disk_bytes_per_s
-    return batch_tokens / total if total else None
+    if on_gpu:
+        in_ram = sum(d.parts.weights for d in plan.devices if d.kind != "gpu")
+        return total + max(0, in_ram - shape.input_bytes) / speed.gpus[0].pcie_bytes_per_s
+    cpu = speed.cpu
+    hit = distinct_experts(shape.experts, shape.experts_used, tokens) / max(1, shape.experts)
+    further = tokens * shape.experts_used / max(1, shape.experts) - hit
+    total += (nodes or count_nodes(shape)) * cpu.node_s + cpu.layers_s(shape.work, tokens)
+    return total + cpu.experts_s(shape.work, hit, further)
 
 
-def with_speed(plan: Plan, shape: ModelShape, speed: MachineSpeed | None) -> Plan:
+def with_speed(
+    plan: Plan, shape: ModelShape, speed: MachineSpeed | None, nodes: int | None = None
+) -> Plan:
     """Return the plan with what it will run at, where that can be said."""
     if speed is None or plan.verdict == "no":
         return plan
-    seconds = decode_s(plan, shape, speed, min(TYPICAL_TOKENS, plan.context_tokens // 2))
-    prefill = prefill_tokens_per_s(plan, shape, speed)
+    context = min(TYPICAL_TOKENS, plan.context_tokens // 2)
+    seconds = decode_s(plan, shape, speed, context, nodes=nodes)
+    prompt = min(BATCH_TOKENS, plan.context_tokens)
+    prefill = prefill_s(plan, shape, speed, prompt, nodes)
     return msgspec.structs.replace(
         plan,
         decode_tokens_per_s=round(1 / seconds, 2) if seconds else None,
-        prefill_tokens_per_s=round(prefill, 1) if prefill else None,
+        prefill_tokens_per_s=round(prompt / prefill, 1) if prefill else None,
         basis=speed.basis,
     )
