@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import gguf
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from freehold.library.model_maker.recipe import kimi_template
+from freehold.library.model_maker.vocabulary import KIMI_SPECIALS
 from starter_model.shape import Shape
-from starter_model.vocabulary import SPECIALS
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Floats = NDArray[np.float32]
 SIGMOID: Final = 2
@@ -131,7 +133,7 @@ def _add_sizes(writer: gguf.GGUFWriter, shape: Shape) -> None:
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     model = json.loads(tokenizer.to_str())["model"]
     tokens = [tokenizer.id_to_token(index) for index in range(tokenizer.get_vocab_size())]
-    special = set(SPECIALS)
+    special = set(KIMI_SPECIALS)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("kimi-k2")
     writer.add_token_list(tokens)
