@@ -76,13 +76,13 @@ async def test_the_window_is_there_before_the_server(qapp: QApplication, paths: 
 
 
 async def test_keys_go_to_every_page(desktop: Desktop) -> None:
-    digits = (2, 3, 4, 5, 6, 1)
+    digits = (2, 3, 4, 5, 6, 7, 1)
     keys = [getattr(Qt.Key, f"Key_{digit}") for digit in digits]
     seen = []
     for key in keys:
         press(desktop, key)
         seen.append(desktop.window.page_key)
-    assert seen == ["documents", "models", "machine", "costs", "settings", "chats"]
+    assert seen == ["documents", "models", "machine", "costs", "settings", "help", "chats"]
     press(desktop, Qt.Key.Key_2)
     press(desktop, Qt.Key.Key_Comma)
     assert desktop.window.page_key == "settings"

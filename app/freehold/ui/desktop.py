@@ -19,6 +19,7 @@ from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
 from freehold.ui.documents.drops import WindowDrops
 from freehold.ui.documents.page import DocumentsPage
+from freehold.ui.help.page import HelpPage
 from freehold.ui.library.library_page import FIND, LibraryPage
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.settings.page import SettingsPage
@@ -86,6 +87,7 @@ class Desktop(QObject):
             "machine": lambda: MachinePage(self.session, self.models, self.theme),
             "costs": self._make_costs,
             "settings": self._make_settings,
+            "help": self._make_help,
         }
         self.window = MainWindow(
             self.session, self.models, self.theme, self.icon, pages, self._memory
@@ -221,7 +223,6 @@ class Desktop(QObject):
         page = DocumentsPage(self.session, self.theme)
         page.said.connect(self.window.say)
         page.chat_requested.connect(self._chat_about)
-        page.chat_opened.connect(lambda chat_id: self._chats().show_chat(chat_id))
         return page
 
     def _chat_about(self, source: object) -> None:
@@ -238,6 +239,18 @@ class Desktop(QObject):
         page = CostsPage(self.session, self.settings, self.theme)
         page.said.connect(self.window.say)
         return page
+
+    def _make_help(self) -> QWidget:
+        page = HelpPage(self.theme, str(self._memory.value("window/help_language", "")))
+        page.language_chosen.connect(
+            lambda language: self._memory.setValue("window/help_language", language)
+        )
+        return page
+
+    def _help(self) -> None:
+        """Show the manual where it speaks of the page that is shown."""
+        place = self.window.page_key
+        cast(HelpPage, self.window.go_to("help")).open_for(place)
 
     def _make_settings(self) -> QWidget:
         page = SettingsPage(self.session, self.models, self.settings, self.theme)
@@ -276,6 +289,7 @@ class Desktop(QObject):
         window, tray = self.window, self.tray
         window.new_chat_requested.connect(self.new_chat)
         window.search_requested.connect(lambda: self._chats().focus_search())
+        window.help_requested.connect(self._help)
         window.close_requested.connect(self.close_window)
         window.page_shown.connect(self._on_page_shown)
         self.drops.dropped.connect(self.take_dropped)

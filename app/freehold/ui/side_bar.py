@@ -39,6 +39,7 @@ PLACES: Final = (
     Place("machine", "Machine", "machine"),
     Place("costs", "Costs", "costs"),
     Place("settings", "Settings", "settings", below=True),
+    Place("help", "Help", "help", below=True),
 )
 WIDE: Final = 176
 NARROW: Final = 64
@@ -68,8 +69,9 @@ class SideBar(QFrame):
         column.addLayout(brand)
         column.addSpacing(SIZES["space-2"])
         self._buttons: dict[str, QToolButton] = {}
+        lower = next(place for place in PLACES if place.below)
         for number, place in enumerate(PLACES, start=1):
-            if place.below:
+            if place is lower:
                 column.addStretch(1)
             column.addWidget(self._make_button(theme, place, number))
         self.narrow = False

@@ -36,12 +36,14 @@ class MainWindow(QMainWindow):
     Signals:
         new_chat_requested: Ctrl+N, from any page.
         search_requested: Ctrl+K, from any page.
+        help_requested: F1, from any page.
         close_requested: the person closes the window; whoever listens hides or quits.
         page_shown(key): another page is in front, and has the focus.
     """
 
     new_chat_requested = Signal()
     search_requested = Signal()
+    help_requested = Signal()
     close_requested = Signal()
     page_shown = Signal(str)
 
@@ -197,6 +199,7 @@ class MainWindow(QMainWindow):
         bind("Ctrl+,", lambda: self.go_to("settings"))
         bind("Ctrl+N", self.new_chat_requested.emit)
         bind("Ctrl+K", self.search_requested.emit)
+        bind("F1", self.help_requested.emit)
 
     def _rest_focus(self, page: QWidget) -> None:
         """Take the focus off the side bar: to the page, or to nothing that shows a ring."""

@@ -26,7 +26,7 @@ ORDER: Final = (
     "trouble",
     "words",
 )
-SNIPPET_CHARS: Final = 90
+SNIPPET_CHARS: Final = 72
 _MARKS = re.compile(r"[*`]+|^\s*(?:[-*+]|\d+\.)\s+", re.MULTILINE)
 
 
@@ -88,7 +88,7 @@ def make_page(key: str, text: str) -> ManualPage:
 
 def search(pages: tuple[ManualPage, ...], words: str) -> tuple[Hit, ...]:
     """Return the sections that hold every word, those with a word in their heading first."""
-    wanted = _fold(words).split()
+    wanted = [_stem(word) for word in _fold(words).split()]
     if not wanted:
         return ()
     found: list[tuple[int, Hit]] = []
@@ -111,6 +111,11 @@ def plain(markdown: str) -> str:
 
 def _fold(text: str) -> str:
     return text.casefold().replace("ё", "е")
+
+
+def _stem(word: str) -> str:
+    """Cut what inflection changes, roughly: `памяти` and `память`, `downloads` and `download`."""
+    return word[: max(4, len(word) - 2)] if word.isalpha() else word
 
 
 def _snippet(text: str, wanted: list[str]) -> str:
