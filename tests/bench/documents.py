@@ -30,11 +30,13 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "app")]
 
 from doubles.document_corpus import FILLER, Corpus, make_corpus, write_corpus  # noqa: E402
+from freehold.chats import schema as chats_schema  # noqa: E402
 from freehold.documents import index, schema  # noqa: E402
 from freehold.documents.embedding import embed_documents, embed_texts, identity  # noqa: E402
 from freehold.documents.parsing import parse_file  # noqa: E402
-from freehold.documents.retrieval import CANDIDATES, WANTED, fuse, nearest  # noqa: E402
+from freehold.documents.retrieval import CANDIDATES, WANTED, fuse  # noqa: E402
 from freehold.documents.values import PageSpan, ParsedDocument  # noqa: E402
+from freehold.documents.vectors import VectorTable  # noqa: E402
 from freehold.engine.process import ProcessEngine  # noqa: E402
 from freehold.engine.requests import LoadOptions  # noqa: E402
 from freehold.paths import Paths, resources  # noqa: E402
@@ -59,7 +61,7 @@ def squeeze(text: str) -> str:
 def open_database(folder: Path) -> Database:
     paths = Paths(folder / "d", folder / "s", folder / "c", folder / "f")
     paths.create()
-    return Database.open(paths, (schema.SCHEMA,))
+    return Database.open(paths, (chats_schema.SCHEMA, schema.SCHEMA))
 
 
 def store(database: Database, document_id: str, document: ParsedDocument) -> int:
@@ -124,6 +126,7 @@ async def measure_recall(corpus: Corpus, database: Database) -> Figures:
     place_ids, vectors = database.read_now(
         partial(index.load_vectors, document_ids=ids, embedder=identity(lease))
     )
+    table = VectorTable(place_ids, vectors)
     texts = {
         key: squeeze(found.passage.text)
         for key, found in database.read_now(partial(index.passages, passage_ids=place_ids)).items()
@@ -134,7 +137,7 @@ async def measure_recall(corpus: Corpus, database: Database) -> Figures:
             index.search_words, document_ids=ids, question=question.text, limit=CANDIDATES
         )
         by_words = database.read_now(search)
-        by_vectors = nearest(place_ids, vectors, query, CANDIDATES)
+        by_vectors = table.nearest(query, CANDIDATES)
         wanted = squeeze(question.support)
         ways = {"bm25": by_words, "vectors": by_vectors, "fused": fuse([by_words, by_vectors])}
         for way, ranked in ways.items():
@@ -180,11 +183,11 @@ def measure_size(database: Database) -> Figures:
         )
         times.append(time.perf_counter() - began)
     vectors = np.random.default_rng(1).standard_normal((PASSAGES, 384), dtype=np.float32)
-    ids = list(range(PASSAGES))
+    table = VectorTable(range(PASSAGES), vectors)
     near = []
     for row in range(20):
         began = time.perf_counter()
-        nearest(ids, vectors, vectors[row], CANDIDATES)
+        table.nearest(vectors[row], CANDIDATES)
         near.append(time.perf_counter() - began)
     return {
         "pages": PAGES,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from freehold.documents import embedding, index, schema
+from freehold.chats import schema as chats_schema
+from freehold.documents import embedding, index, records, schema
 from freehold.documents.embedding import embed_documents, embed_texts, identity
 from freehold.documents.values import PageSpan, ParsedDocument
 from freehold.paths import Paths
@@ -46,7 +47,7 @@ def lease(engine: CharacterEngine, longest: int = 50) -> Any:
 def database(tmp_path: Path) -> Iterator[Database]:
     paths = Paths(tmp_path / "d", tmp_path / "s", tmp_path / "c", tmp_path / "f")
     paths.create()
-    database = Database.open(paths, (schema.SCHEMA,))
+    database = Database.open(paths, (chats_schema.SCHEMA, schema.SCHEMA))
     text = "aaa bbb. " * 20_000
     document = ParsedDocument(name="d", kind="text", text=text, pages=(PageSpan(1, 0, len(text)),))
     prepared = index.prepare(document)
@@ -84,6 +85,6 @@ async def test_what_would_take_too_long_is_left(database: Database) -> None:
     engine = CharacterEngine()
     held = lease(engine, 2048)
     left = await embed_documents(database, held, ["d"], lambda *t: None, limit_s=1e-9)
-    known = database.read_now(partial(index.find, document_id="d"))
+    known = database.read_now(partial(records.find, document_id="d"))
     assert known is not None
     assert left == known.passages - embedding.BATCH

@@ -78,7 +78,7 @@ def test_no_page_has_no_boxes(tmp_path: Path) -> None:
 def test_a_scan_is_said(tmp_path: Path) -> None:
     document = parse_file(put(tmp_path, "scan.pdf", make_pdf([[], [], []])))
     assert document.text.strip() == ""
-    assert "3 pages with hardly any text" in document.notes[0]
+    assert document.scan_pages == 3
 
 
 def test_scripts_are_left_out_and_pictures_by_their_words() -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from doubles.document_corpus import as_markdown, make_corpus
+from freehold.chats import schema as chats_schema
 from freehold.documents import index, schema
 from freehold.documents.values import PageSpan, ParsedDocument
 from freehold.paths import Paths
@@ -24,7 +25,7 @@ def test_words_find_the_supporting_passage(tmp_path: Path) -> None:
     assert len(corpus.questions) >= 300
     paths = Paths(tmp_path / "d", tmp_path / "s", tmp_path / "c", tmp_path / "f")
     paths.create()
-    database = Database.open(paths, (schema.SCHEMA,))
+    database = Database.open(paths, (chats_schema.SCHEMA, schema.SCHEMA))
     try:
         for name, pages in corpus.files.items():
             text = as_markdown(pages)

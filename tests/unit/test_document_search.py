@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.documents import index, schema
+from freehold.chats import schema as chats_schema
+from freehold.documents import index, records, schema
 from freehold.documents.passages import cut
-from freehold.documents.retrieval import choose, fuse, nearest, search
+from freehold.documents.retrieval import choose, fuse, search
 from freehold.documents.stemming import query_stems, stems
 from freehold.documents.values import PageSpan, ParsedDocument
+from freehold.documents.vectors import VectorTable
 from freehold.paths import Paths
 from freehold.storage.connection import Database
 
@@ -43,7 +45,7 @@ def add(database: Database, name: str, text: str, *, target: int = 14) -> str:
 def database(tmp_path: Path) -> Iterator[Database]:
     paths = Paths(tmp_path / "d", tmp_path / "s", tmp_path / "c", tmp_path / "f")
     paths.create()
-    database = Database.open(paths, (schema.SCHEMA,))
+    database = Database.open(paths, (chats_schema.SCHEMA, schema.SCHEMA))
     yield database
     database.close()
 
@@ -77,12 +79,12 @@ def test_stored_text_is_whole_and_described(database: Database) -> None:
     stored = database.read_now(lambda c: index.passages_of(c, "lease"))
     assert "".join(p.passage.text for p in stored) == LEASE
     assert stored[-1].passage.heading == "End"
-    known = database.read_now(lambda c: index.find(c, "lease"))
+    known = database.read_now(lambda c: records.find(c, "lease"))
     assert known is not None
     assert (known.name, known.notes, known.embedder) == ("lease", ("a",), None)
     assert known.passages == len(stored)
-    assert database.read_now(index.documents) == [known]
-    assert database.read_now(lambda c: index.find(c, "none")) is None
+    assert database.read_now(records.documents) == [known]
+    assert database.read_now(lambda c: records.find(c, "none")) is None
 
 
 def vector(*values: float) -> bytes:
@@ -100,7 +102,7 @@ def test_vectors_belong_to_their_embedder(database: Database) -> None:
     ids, vectors = database.read_now(lambda c: index.load_vectors(c, ["lease"], "one"))
     assert ids == [p.id for p in missing]
     assert vectors.shape == (len(missing), 2)
-    best = texts(database, nearest(ids, vectors, np.array([1, 0], np.float32), 1))
+    best = texts(database, VectorTable(ids, vectors).nearest(np.array([1, 0], np.float32), 1))
     assert best == [missing[0].passage.text]
     # Another embedder: every vector is made anew.
     again = database.write_now(lambda c: index.without_vectors(c, "lease", "two"))

@@ -16,6 +16,11 @@ from freehold.chats.prompts import build_messages
 from freehold.chats.reply_writer import ReplyWriter
 from freehold.chats.rows import error_info, no_chat
 from freehold.chats.sampling import to_params
+from freehold.documents.citation_marks import MarkFilter
+from freehold.documents.generation import KEY as DOCUMENTS_KEY
+from freehold.documents.grounding import ABSENT, Grounded, Grounding, Scope, conclude
+from freehold.documents.prompt import Turn
+from freehold.documents.scopes import scope_of
 from freehold.engine.interface import Engine, EngineSource
 from freehold.engine.protocol import Delta, Done, Failed, PrefillProgress, Queued
 from freehold.engine.requests import ChatPrompt, GenerateRequest
@@ -26,6 +31,7 @@ from freehold.wire import AnyEvent, ErrorInfo, Message, ReplyProgress, ReplyStat
 PROGRESS_INTERVAL_S: Final = 0.25
 CRASH_CODES: Final = frozenset({"engine_crashed", "engine_stalled"})
 
+ReplyPhase = Literal["queued", "loading", "prefill", "embedding", "reading"]
 Status = Literal["complete", "stopped", "failed", "interrupted"]
 
 
@@ -45,6 +51,8 @@ class Context:
     messages: tuple[dict[str, Any], ...]
     sampling: dict[str, Any]
     model_ref: str
+    system_prompt: str = ""
+    scope: Scope | None = None
 
 
 class Answering:
@@ -61,6 +69,7 @@ class Answering:
         database: Database,
         engines: EngineSource,
         publish: Callable[[AnyEvent], None],
+        grounding: Grounding | None = None,
     ) -> None:
         self.asked_to_end: Ending | None = None
         self.model_ref = message.model_ref
@@ -68,6 +77,10 @@ class Answering:
         self._database = database
         self._engines = engines
         self._publish = publish
+        self._grounding = grounding
+        self._grounded: Grounded | None = None
+        self._marks: MarkFilter | None = None
+        self._raw: list[str] = []
         self._writer: ReplyWriter | None = None
         self._engine: Engine | None = None
         self._begun_s = time.monotonic()
@@ -87,9 +100,18 @@ class Answering:
                 "No model is chosen for this chat.",
                 "Choose one in the list above the chat, or import a GGUF file first.",
             )
-        request = self._request(context)
         async with self._engines.lease(self.model_ref, self._tell_loading) as lease:
             self._tell("queued", 0, 0)
+            request = self._request(context)
+            if context.scope is not None and self._grounding is not None:
+                scope, turn = context.scope, to_turn(context.system_prompt, context.messages)
+                self._grounded = await self._grounding.ground(
+                    lease, scope, turn, self._tell_grounding
+                )
+                self._marks = MarkFilter()
+                if self._grounded.messages is None:
+                    return Ending("complete", None, ReplyStats(finish_reason="stop"))
+                request = grounded_request(request, self._grounded.messages, context.sampling)
             self._writer = ReplyWriter(self._message, self._database, self._publish)
             self._engine = lease.engine
             try:
@@ -115,9 +137,15 @@ class Answering:
     def final(self, ending: Ending) -> Message:
         """Return the message as it is stored for good."""
         writer = self._writer
+        content = writer.text("content") if writer else ""
+        grounds = None
+        if self._grounded is not None:
+            text = "".join(self._raw) if self._grounded.messages is not None else ABSENT
+            content, grounds = conclude(self._grounded, text)
         return msgspec.structs.replace(
             self._message,
-            content=writer.text("content") if writer else "",
+            content=content,
+            grounds=grounds,
             reasoning=writer.text("reasoning") if writer else "",
             tool_calls=writer.tool_calls() if writer else (),
             status=ending.status,
@@ -140,7 +168,11 @@ class Answering:
                     raise writer.failure
                 match event:
                     case Delta():
-                        writer.add(event.content, event.reasoning, event.tool_calls, event.tokens)
+                        content = event.content
+                        if self._marks is not None:
+                            self._raw.append(content)
+                            content = self._marks.feed(content)
+                        writer.add(content, event.reasoning, event.tool_calls, event.tokens)
                     case Queued():
                         self._tell("queued", event.ahead, event.waiting)
                     case PrefillProgress():
@@ -187,7 +219,11 @@ class Answering:
         system_prompt, sampling, model_ref = row
         history = tree.upwards(connection, self._message.parent_id)
         return Context(
-            build_messages(system_prompt, history), msgspec.json.decode(sampling), model_ref
+            build_messages(system_prompt, history),
+            msgspec.json.decode(sampling),
+            model_ref,
+            system_prompt,
+            scope_of(connection, self._message.chat_id) if self._grounding is not None else None,
         )
 
     def _request(self, context: Context) -> GenerateRequest:
@@ -210,7 +246,13 @@ class Answering:
         self._told_s = now
         self._tell("loading", round(fraction * 100), 100)
 
-    def _tell(self, phase: Literal["queued", "loading", "prefill"], done: int, total: int) -> None:
+    def _tell_grounding(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if phase in ("embedding", "reading") and now - self._told_s >= PROGRESS_INTERVAL_S:
+            self._told_s = now
+            self._tell(phase, done, total)  # type: ignore[arg-type]
+
+    def _tell(self, phase: ReplyPhase, done: int, total: int) -> None:
         self._publish(
             ReplyProgress(
                 chat_id=self._message.chat_id,
@@ -220,6 +262,33 @@ class Answering:
                 total=total,
             )
         )
+
+
+def to_turn(system_prompt: str, messages: tuple[dict[str, Any], ...]) -> Turn:
+    """Return a branch as a question about documents with what was said before."""
+    talk = [message for message in messages if message["role"] != "system"]
+    question = str(talk[-1]["content"]) if talk else ""
+    return Turn(question=question, history=tuple(talk[:-1]), wishes=system_prompt)
+
+
+def grounded_request(
+    request: GenerateRequest, messages: tuple[dict[str, Any], ...], sampling: dict[str, Any]
+) -> GenerateRequest:
+    """Return a request for an answer from documents: no tools, greedy unless the chat says how.
+
+    Its key is the documents', so that their part of the prompt is found again in another chat.
+    """
+    prompt = request.prompt
+    assert isinstance(prompt, ChatPrompt)
+    params = request.sampling
+    if "temperature" not in sampling:
+        params = msgspec.structs.replace(params, temperature=0.0, seed=0)
+    return msgspec.structs.replace(
+        request,
+        prompt=ChatPrompt(messages=messages, enable_thinking=prompt.enable_thinking),
+        key=DOCUMENTS_KEY,
+        sampling=params,
+    )
 
 
 def ending_of(error: AppError, asked: Ending | None) -> Ending:

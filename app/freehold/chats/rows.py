@@ -9,11 +9,12 @@ import msgspec
 
 from freehold.errors import AppError
 from freehold.wire import ChatSummary, ErrorInfo, Message, ReplyStats
+from freehold.wire_grounds import Grounds
 
 BUSY: Final = ("waiting", "streaming")
 MESSAGE_COLUMNS: Final = (
     "seq, id, chat_id, parent_id, role, CAST(content AS BLOB), CAST(reasoning AS BLOB),"
-    " tool_calls, status, model_ref, created_at, stats, error"
+    " tool_calls, status, model_ref, created_at, stats, error, grounds"
 )
 SUMMARY_COLUMNS: Final = (
     "id, title, updated_at, model_ref, pinned, trashed_at, EXISTS (SELECT 1 FROM message"
@@ -21,6 +22,7 @@ SUMMARY_COLUMNS: Final = (
 )
 
 _stats = msgspec.json.Decoder(ReplyStats)
+_grounds = msgspec.json.Decoder(Grounds)
 _error = msgspec.json.Decoder(ErrorInfo)
 _calls = msgspec.json.Decoder(tuple[dict[str, Any], ...])
 
@@ -46,6 +48,7 @@ def message_from(connection: Any, row: Sequence[Any]) -> Message:
         at,
         stats,
         error,
+        grounds,
     ) = row
     # As bytes: a byte that a bad disk turned over costs one character, not the chat.
     content, reasoning = content.decode("utf-8", "replace"), reasoning.decode("utf-8", "replace")
@@ -66,6 +69,7 @@ def message_from(connection: Any, row: Sequence[Any]) -> Message:
         created_at=at,
         stats=_stats.decode(stats) if stats else None,
         error=_error.decode(error) if error else None,
+        grounds=_grounds.decode(grounds) if grounds else None,
     )
 
 

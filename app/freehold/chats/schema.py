@@ -80,4 +80,9 @@ def m001_chats(connection: Any) -> None:
     connection.execute(_TABLES)
 
 
-SCHEMA: Final = Schema("chats", (m001_chats,))
+def m002_grounds(connection: Any) -> None:
+    """Give messages a place for what they rest on."""
+    connection.execute("ALTER TABLE message ADD COLUMN grounds TEXT")
+
+
+SCHEMA: Final = Schema("chats", (m001_chats, m002_grounds))

@@ -208,7 +208,7 @@ def fold(connection: Any, message: Message) -> None:
         raise no_message(message.id)
     connection.execute(
         "UPDATE message SET content = ?, reasoning = ?, tool_calls = ?, status = ?, stats = ?,"
-        " error = ?, model_ref = ? WHERE seq = ?",
+        " error = ?, model_ref = ?, grounds = ? WHERE seq = ?",
         (
             message.content,
             message.reasoning,
@@ -217,6 +217,7 @@ def fold(connection: Any, message: Message) -> None:
             encode(message.stats) if message.stats else None,
             encode(message.error) if message.error else None,
             message.model_ref,
+            encode(message.grounds) if message.grounds else None,
             row[0],
         ),
     )

@@ -18,6 +18,7 @@ from freehold.chats.questions import Asked, Question, ask
 from freehold.chats.reply import Answering, Ending, ending_of
 from freehold.chats.rows import error_info
 from freehold.chats.text import check_text
+from freehold.documents.grounding import Grounding
 from freehold.engine.interface import EngineSource
 from freehold.errors import AppError
 from freehold.storage.connection import Database
@@ -41,13 +42,17 @@ class Running:
 
 
 class Turns:
-    """The turn service; `choose_model` says which model answers in a chat that names none."""
+    """The turn service; `choose_model` says which model answers in a chat that names none.
+
+    grounding: how chats with documents are answered; None where there are no documents.
+    """
 
     def __init__(
         self,
         database: Database,
         engines: EngineSource,
         publish: Callable[[AnyEvent], None],
+        grounding: Grounding | None = None,
         *,
         choose_model: Callable[[], Awaitable[str]],
         clock: Callable[[], float] = time.time,
@@ -57,6 +62,7 @@ class Turns:
         self._engines = engines
         self._publish = publish
         self._choose_model = choose_model
+        self._grounding = grounding
         self._clock = clock
         self._save_again_s = save_again_s
         self._running: dict[str, Running] = {}
@@ -161,7 +167,7 @@ class Turns:
         return asked
 
     def _begin(self, reply: Message) -> None:
-        answering = Answering(reply, self._database, self._engines, self._publish)
+        answering = Answering(reply, self._database, self._engines, self._publish, self._grounding)
         running = Running(reply, answering)
         self._running[reply.id] = running
         running.task = asyncio.create_task(self._run(running), name=f"turn-{reply.id}")

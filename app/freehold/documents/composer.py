@@ -78,7 +78,7 @@ class Composer:
             PageSpan(number, start if index else 0, end, label)
             for index, ((number, start, label), end) in enumerate(zip(starts, ends, strict=True))
         )
-        if not text.strip() and kind != "pdf":
+        if not text.strip() and kind not in ("pdf", "image"):
             raise refusals.damaged(self.name, "there is no text in it")
         return ParsedDocument(
             name=self.name,

@@ -45,7 +45,8 @@ async def embed_documents(
     began = time.monotonic()
     embedder = identity(lease)
     missing: list[StoredPassage] = []
-    for document_id in document_ids:
+    lacking = partial(index.to_embed, document_ids=document_ids, embedder=embedder)
+    for document_id in await database.read(lacking):
         find = partial(index.without_vectors, document_id=document_id, embedder=embedder)
         missing.extend(await database.write(find))
     for start in range(0, len(missing), BATCH):

@@ -5,7 +5,6 @@ Functions of a connection, to be run by `Database.write` and `Database.read`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,30 +12,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from freehold.documents import records
 from freehold.documents.passages import Passage, cut, estimate_tokens
 from freehold.documents.stemming import query_stems, stems
-from freehold.documents.values import Kind, PageSpan, PageWord, ParsedDocument
+from freehold.documents.values import ParsedDocument
 
 Vectors = NDArray[np.float32]
-
-
-class StoredDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a stored document without its text.
-
-    embedder: identity of the model its vectors are of; None while it has none.
-    """
-
-    id: str
-    name: str
-    kind: Kind
-    page_word: PageWord
-    page_count: int
-    characters: int
-    estimated_tokens: int
-    notes: tuple[str, ...]
-    pages: tuple[PageSpan, ...]
-    embedder: str | None
-    passages: int
 
 
 class StoredPassage(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,23 +47,8 @@ def prepare(document: ParsedDocument) -> Prepared:
 
 def add(connection: Any, document_id: str, document: ParsedDocument, prepared: Prepared) -> None:
     """Store a document with its passages and words; the same id again replaces it."""
-    remove(connection, document_id)
-    connection.execute(
-        "INSERT INTO document (id, name, kind, page_word, page_count, characters,"
-        " estimated_tokens, notes, pages, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            document_id,
-            document.name,
-            document.kind,
-            document.page_word,
-            document.page_count,
-            len(document.text),
-            estimate_tokens(document.text),
-            msgspec.json.encode(document.notes).decode(),
-            msgspec.json.encode(document.pages).decode(),
-            time.time(),
-        ),
-    )
+    empty(connection, document_id)
+    records.complete(connection, document_id, document, estimate_tokens(document.text))
     for passage, words in prepared.passages:
         connection.execute(
             "INSERT INTO passage (document_id, ordinal, start_at, first_page, last_page, heading,"
@@ -105,51 +71,29 @@ def add(connection: Any, document_id: str, document: ParsedDocument, prepared: P
 
 def remove(connection: Any, document_id: str) -> bool:
     """Delete a document, its text, words and vectors, overwriting them; return whether it was."""
+    empty(connection, document_id)
+    connection.execute("DELETE FROM document WHERE id = ?", (document_id,))
+    if not connection.changes():
+        return False
+    overwrite_words(connection)
+    return True
+
+
+def empty(connection: Any, document_id: str) -> None:
+    """Delete a document's passages, words and vectors; its row stays."""
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute(
         "DELETE FROM passage_words WHERE rowid IN (SELECT id FROM passage WHERE document_id = ?)",
         (document_id,),
     )
-    connection.execute("DELETE FROM document WHERE id = ?", (document_id,))
-    if not connection.changes():
-        return False
-    # Deleted words are only marked until the index is written anew.
+    connection.execute("DELETE FROM passage WHERE document_id = ?", (document_id,))
+    if connection.changes():
+        _advance(connection)
+
+
+def overwrite_words(connection: Any) -> None:
+    """Write the index of words anew: deleted ones are only marked until then."""
     connection.execute("INSERT INTO passage_words (passage_words) VALUES ('optimize')")
-    return True
-
-
-def find(connection: Any, document_id: str) -> StoredDocument | None:
-    """Return a document, None when it is not there."""
-    row = connection.execute(f"{_DOCUMENT} WHERE document.id = ?", (document_id,)).fetchone()
-    return None if row is None else _document(row)
-
-
-def documents(connection: Any) -> list[StoredDocument]:
-    """Return every document, the newest first."""
-    rows = connection.execute(f"{_DOCUMENT} ORDER BY added_at DESC, document.id")
-    return [_document(row) for row in rows]
-
-
-_DOCUMENT: Final = (
-    "SELECT id, name, kind, page_word, page_count, characters, estimated_tokens, notes, pages,"
-    " embedder, (SELECT count(*) FROM passage WHERE document_id = document.id) FROM document"
-)
-
-
-def _document(row: tuple[Any, ...]) -> StoredDocument:
-    return StoredDocument(
-        id=row[0],
-        name=row[1],
-        kind=row[2],
-        page_word=row[3],
-        page_count=row[4],
-        characters=row[5],
-        estimated_tokens=row[6],
-        notes=msgspec.json.decode(row[7], type=tuple[str, ...]),
-        pages=msgspec.json.decode(row[8], type=tuple[PageSpan, ...]),
-        embedder=row[9],
-        passages=row[10],
-    )
 
 
 # --- passages --------------------------------------------------------------------------------
@@ -221,6 +165,33 @@ def search_words(
 # --- vectors ---------------------------------------------------------------------------------
 
 
+def to_embed(connection: Any, document_ids: Sequence[str], embedder: str) -> list[str]:
+    """Return the documents that lack vectors of an embedder."""
+    rows = connection.execute(
+        "SELECT document.id FROM json_each(?) JOIN document ON document.id = value"
+        " WHERE (embedder IS NOT ? AND EXISTS (SELECT 1 FROM passage WHERE document_id ="
+        " document.id)) OR EXISTS (SELECT 1 FROM passage LEFT JOIN passage_vector"
+        " ON passage_id = passage.id WHERE document_id = document.id AND passage_id IS NULL)",
+        (_list(document_ids), embedder),
+    )
+    return [row[0] for row in rows]
+
+
+def drop_vectors(connection: Any, document_ids: Sequence[str]) -> None:
+    """Delete the vectors of documents; they are made anew by the embedder in use."""
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(
+        "DELETE FROM passage_vector WHERE passage_id IN (SELECT passage.id FROM json_each(?)"
+        " JOIN passage ON document_id = value)",
+        (_list(document_ids),),
+    )
+    connection.execute(
+        "UPDATE document SET embedder = NULL WHERE id IN (SELECT value FROM json_each(?))",
+        (_list(document_ids),),
+    )
+    _advance(connection)
+
+
 def without_vectors(connection: Any, document_id: str, embedder: str) -> list[StoredPassage]:
     """Return the passages to be embedded; vectors of another embedder are dropped first."""
     rows = connection.execute("SELECT embedder FROM document WHERE id = ?", (document_id,))
@@ -234,6 +205,7 @@ def without_vectors(connection: Any, document_id: str, embedder: str) -> list[St
             " (SELECT id FROM passage WHERE document_id = ?)",
             (document_id,),
         )
+        _advance(connection)
     connection.execute("UPDATE document SET embedder = ? WHERE id = ?", (embedder, document_id))
     missing = connection.execute(
         f"{_PASSAGE} LEFT JOIN passage_vector ON passage_id = passage.id"
@@ -251,6 +223,17 @@ def add_vectors(connection: Any, embedder: str, vectors: Sequence[tuple[int, byt
         " WHERE passage.id = ?1 AND embedder = ?3",
         [(passage_id, vector, embedder) for passage_id, vector in vectors],
     )
+    _advance(connection)
+
+
+def generation(connection: Any) -> int:
+    """Return a number that grows whenever a vector comes or goes."""
+    (number,) = connection.execute("SELECT number FROM vector_generation").fetchone()
+    return int(number)
+
+
+def _advance(connection: Any) -> None:
+    connection.execute("UPDATE vector_generation SET number = number + 1")
 
 
 def load_vectors(

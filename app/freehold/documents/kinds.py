@@ -13,9 +13,6 @@ from freehold.documents.values import Kind
 HEAD_BYTES: Final = 8192
 
 _UNREAD: Final[tuple[tuple[bytes, str, str], ...]] = (
-    (b"\x89PNG\r\n", "a picture", "Pictures cannot be asked about here yet."),
-    (b"\xff\xd8\xff", "a picture", "Pictures cannot be asked about here yet."),
-    (b"GIF8", "a picture", "Pictures cannot be asked about here yet."),
     (b"\x1f\x8b", "a packed archive", "Unpack it and add the files."),
     (b"7z\xbc\xaf\x27\x1c", "a packed archive", "Unpack it and add the files."),
     (b"Rar!", "a packed archive", "Unpack it and add the files."),
@@ -25,6 +22,7 @@ _UNREAD: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"{\\rtf", "a Rich Text file", "Save it as DOCX or ODT and add that."),
     (b"SQLite format 3", "a database", "Export its tables as CSV and add those."),
 )
+_PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _OPEN_DOCUMENT: Final[dict[bytes, Kind]] = {
     b"application/vnd.oasis.opendocument.text": "odt",
     b"application/vnd.oasis.opendocument.spreadsheet": "ods",
@@ -47,6 +45,10 @@ _TEXT_ENDINGS: Final[dict[str, Kind]] = {
     "xhtml": "html",
     "eml": "eml",
 }
+# Of documents, as folders are searched for them; pictures have no text to be found by.
+DOCUMENT_ENDINGS: Final = frozenset(
+    [*_TEXT_ENDINGS, "pdf", "docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "txt", "text"]
+)
 CODE_ENDINGS: Final = frozenset(
     [
         "py",
@@ -133,6 +135,8 @@ def detect(file: BinaryIO, name: str) -> Kind:
         return _packed_kind(file, name)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         _refuse_old_office(file, name)
+    if head.startswith(_PICTURES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
+        return "image"
     for magic, what, hint in _UNREAD:
         if head.startswith(magic):
             raise refusals.unsupported(name, what, hint)

@@ -6,11 +6,15 @@ from typing import Final
 
 MIB: Final = 1 << 20
 
+# Of one chat or question, and of a server without those in collections.
 MAX_FILES: Final = 200
+MAX_DOCUMENTS: Final = 5_000
 MAX_FILE_BYTES: Final = 500 * MIB
 MAX_PAGES: Final = 5_000
 MAX_CHARACTERS: Final = 40_000_000
 MAX_CELLS: Final = 2_000_000
+MAX_COLLECTION_FILES: Final = 5_000
+MAX_PICTURE_PIXELS: Final = 60_000_000
 
 # Plain text is held in memory several times over while it is decoded.
 MAX_TEXT_BYTES: Final = 100 * MIB

@@ -1,10 +1,11 @@
 """The parser process: reads one file, given as standard input, and ends.
 
-    python -I -m freehold.documents.parser_worker NAME [PAGE]
+    python -I -m freehold.documents.parser_worker NAME [TASK]
 
 It answers on standard output with lines of JSON, the last of which is the result. Before anything
 of the file is looked at it gives up what a parser does not need: memory beyond 1 GB, processor
-time, writing files, starting programs, the network.
+time, writing files, starting programs, the network. TASK is JSON, one of `values.Task`; without
+one the file's text is read.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import os
 import resource
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from freehold.documents import kinds, limits, refusals
 from freehold.documents.composer import Source
+from freehold.documents.confinement import confine
 from freehold.documents.values import (
     Boxed,
     Kind,
     Parsed,
     ParsedDocument,
     ParserMessage,
+    Pictured,
+    PictureTask,
     Progress,
     Refused,
+    Task,
 )
 from freehold.errors import AppError, internal
 
@@ -47,54 +52,31 @@ READERS: Final[dict[Kind, tuple[str, str]]] = {
     "markdown": ("plain", "read_markdown"),
     "text": ("plain", "read_plain"),
     "code": ("plain", "read_code"),
+    "image": ("pictures", "read_image"),
 }
-FORBIDDEN: Final = (
-    "socket.",
-    "subprocess.",
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.fork",
-    "os.remove",
-    "os.rename",
-    "os.mkdir",
-    "os.rmdir",
-    "os.truncate",
-    "os.chmod",
-    "os.link",
-    "os.symlink",
-    "shutil.",
-    "ftplib.",
-    "http.client",
-    "smtplib.",
-    "urllib.Request",
-)
 PROGRESS_STEP: Final = 20
 
 
 def main() -> int:
     """Read the file and answer; the exit status is 0 whenever there is an answer."""
     name = sys.argv[1]
-    page = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    task = msgspec.json.decode(sys.argv[2], type=Task) if len(sys.argv) > 2 else None
     size = os.fstat(0).st_size
     source = Source(os.fdopen(0, "rb", closefd=False), name, size, _report)
-    _say(_answer(source, page))
+    _say(_answer(source, task))
     return 0
 
 
-def _answer(source: Source, page: int | None) -> ParserMessage:
+def _answer(source: Source, task: Task | None) -> ParserMessage:
     try:
         kind = kinds.detect(source.file, source.name)
         module, function = READERS[kind]
         # Its libraries are loaded before the door closes, the file is parsed after.
         reader = importlib.import_module(f"freehold.documents.readers.{module}")
+        pictures = importlib.import_module("freehold.documents.readers.pictures") if task else None
         confine()
-        if page is not None:
-            if kind != "pdf":
-                raise AppError(
-                    "invalid_request", "Only pages of PDF files have boxes.", "Ask for the text."
-                )
-            return Boxed(reader.read_boxes(source, page))
+        if task is not None:
+            return _look(source, kind, task, reader, pictures)
         read: Callable[[Source], ParsedDocument] = getattr(reader, function)
         return Parsed(read(source))
     except AppError as error:
@@ -114,29 +96,23 @@ def _answer(source: Source, page: int | None) -> ParserMessage:
     except RecursionError:
         return Refused(refusals.damaged(source.name, "its parts are nested too deep").to_dict())
     except Exception as error:  # noqa: BLE001 - the edge of the process: one file's failure
-        if page is not None:
+        if task is not None:
             return Refused(internal().to_dict())
         reason = f"its content is not what its format says ({type(error).__name__})"
         return Refused(refusals.damaged(source.name, reason).to_dict())
 
 
-def confine() -> None:
-    """Give up what parsing does not need, for good."""
-    memory = limits.PARSER_MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # pipes are no files
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.PARSER_CPU_S, limits.PARSER_CPU_MOST_S))
-    sys.addaudithook(_forbid)
-
-
-def _forbid(event: str, arguments: tuple[object, ...]) -> None:
-    if event.startswith(FORBIDDEN):
-        raise PermissionError(f"a parser may not do {event}")
-    if event == "open" and len(arguments) > 2:
-        flags = arguments[2]
-        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            raise PermissionError("a parser may not write files")
+def _look(source: Source, kind: Kind, task: Task, reader: Any, pictures: Any) -> ParserMessage:
+    """Return what was asked about one page."""
+    if kind == "image" and isinstance(task, PictureTask):
+        return Pictured(pictures.draw_image(source, task))
+    if kind != "pdf":
+        raise AppError(
+            "invalid_request", "Only PDF files and pictures have pages.", "Ask for the text."
+        )
+    if isinstance(task, PictureTask):
+        return Pictured(pictures.draw_page(source, task))
+    return Boxed(reader.read_boxes(source, task.page))
 
 
 def _report(done: int, total: int) -> None:

@@ -20,12 +20,16 @@ from freehold.documents import limits, refusals
 from freehold.documents.names import shown_name, turns_text
 from freehold.documents.values import (
     Boxed,
+    BoxesTask,
     PageBoxes,
     Parsed,
     ParsedDocument,
     ParserMessage,
+    Pictured,
+    PictureTask,
     Progress,
     Refused,
+    Task,
 )
 from freehold.errors import AppError
 from freehold.units import format_bytes
@@ -52,7 +56,7 @@ def parse_file(
     """
     raw_name = name or path.name
     shown = shown_name(raw_name)
-    message = _run(path, shown, [], tell, is_wanted)
+    message = _run(path, shown, None, tell, is_wanted)
     if not isinstance(message, Parsed):
         raise refusals.damaged(shown, "its parser gave no text")
     document = message.document
@@ -68,22 +72,35 @@ def page_boxes(path: Path, page: int, *, name: str | None = None) -> PageBoxes:
     Raises: AppError.
     """
     shown = shown_name(name or path.name)
-    message = _run(path, shown, [str(page)], None, lambda: True)
+    message = _run(path, shown, BoxesTask(page), None, lambda: True)
     if not isinstance(message, Boxed):
         raise refusals.damaged(shown, "its parser gave no boxes")
     return message.page
 
 
+def draw_page(path: Path, task: PictureTask, *, name: str | None = None) -> bytes:
+    """Return a picture (PNG) of a page; blocks while another process draws it.
+
+    Raises: AppError.
+    """
+    shown = shown_name(name or path.name)
+    message = _run(path, shown, task, None, lambda: True)
+    if not isinstance(message, Pictured):
+        raise refusals.damaged(shown, "its parser gave no picture")
+    return message.png
+
+
 def _run(
     path: Path,
     name: str,
-    arguments: list[str],
+    task: Task | None,
     tell: Tell | None,
     is_wanted: Callable[[], bool],
 ) -> ParserMessage:
     with contextlib.ExitStack() as stack:
-        handle = _open(path, name)
+        handle = open_plain(path, name)
         stack.callback(os.close, handle)
+        arguments = [] if task is None else [msgspec.json.encode(task).decode()]
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "freehold.documents.parser_worker", name, *arguments],
             stdin=handle,
@@ -101,14 +118,17 @@ def _run(
     match last:
         case Refused(error):
             raise AppError.from_dict(error)
-        case Parsed() | Boxed():
+        case Parsed() | Boxed() | Pictured():
             return last
         case _:
             raise _death(process.returncode, name)
 
 
-def _open(path: Path, name: str) -> int:
-    """Open a plain file within the size limit; devices, pipes and folders are refused."""
+def open_plain(path: Path, name: str) -> int:
+    """Open a plain file within the size limit; devices, pipes and folders are refused.
+
+    Raises: AppError `not_found`, `no_permission`, `unsupported_media_type`, `payload_too_large`.
+    """
     try:
         # Opening a pipe without this would wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

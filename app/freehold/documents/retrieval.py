@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from freehold.documents import index
 from freehold.documents.index import StoredPassage, Vectors
 from freehold.documents.passages import estimate_tokens
+from freehold.documents.vectors import VectorCache
 
 RANK_CONSTANT: Final = 60
 CANDIDATES: Final = 50
@@ -27,17 +26,6 @@ def fuse(rankings: Iterable[Sequence[int]], *, constant: int = RANK_CONSTANT) ->
     return sorted(scores, key=lambda item: (-scores[item], item))
 
 
-def nearest(ids: Sequence[int], vectors: Vectors, query: Vectors, limit: int) -> list[int]:
-    """Return the ids of the vectors most alike to a query's, best first; all are normalised."""
-    if not len(ids) or vectors.shape[1] != query.shape[0]:
-        return []
-    likeness = vectors @ query
-    count = min(limit, len(ids))
-    best = np.argpartition(-likeness, count - 1)[:count]
-    ordered = best[np.argsort(-likeness[best], kind="stable")]
-    return [ids[int(place)] for place in ordered]
-
-
 def search(
     connection: Any,
     document_ids: Sequence[str],
@@ -46,12 +34,13 @@ def search(
     query_vector: Vectors | None = None,
     embedder: str = "",
     limit: int = WANTED,
+    cache: VectorCache | None = None,
 ) -> list[int]:
     """Return the best passages for a question, best first; without a vector by words alone."""
     rankings = [index.search_words(connection, document_ids, question, CANDIDATES)]
     if query_vector is not None:
-        ids, vectors = index.load_vectors(connection, document_ids, embedder)
-        rankings.append(nearest(ids, vectors, query_vector, CANDIDATES))
+        table = (cache or VectorCache()).table(connection, document_ids, embedder)
+        rankings.append(table.nearest(query_vector, CANDIDATES))
     return fuse(rankings)[:limit]
 
 

@@ -21,6 +21,7 @@ Kind = Literal[
     "markdown",
     "text",
     "code",
+    "image",
 ]
 PageWord = Literal["page", "slide", "sheet", "chapter", "part"]
 
@@ -40,6 +41,7 @@ class ParsedDocument(msgspec.Struct, frozen=True, kw_only=True):
     pages: spans in order that cover the text; one span where a format has no pages.
     page_count: pages of the file, also those that were not read.
     notes: sentences for the person about what was left out or guessed.
+    scan_pages: pages on which there is hardly any text, if the file looks like a scan.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ParsedDocument(msgspec.Struct, frozen=True, kw_only=True):
     page_word: PageWord = "page"
     page_count: int = 1
     notes: tuple[str, ...] = ()
+    scan_pages: int = 0
 
     @property
     def characters_a_page(self) -> float:
@@ -74,6 +77,30 @@ class PageBoxes(msgspec.Struct, frozen=True, kw_only=True):
     boxes: tuple[CharacterBox | None, ...]
 
 
+class BoxesTask(msgspec.Struct, frozen=True, tag="boxes"):
+    """Asks where the characters of a PDF's page stand."""
+
+    page: int
+
+
+class PictureTask(msgspec.Struct, frozen=True, tag="picture"):
+    """Asks for a picture of a page, `width` pixels wide, characters `start` to `end` boxed.
+
+    start, end: characters of the page's own text. marks: more boxes, as shares of width and
+    height from the upper left corner. grey: for recognising text, not for people.
+    """
+
+    page: int
+    width: int
+    start: int = 0
+    end: int = 0
+    marks: tuple[tuple[float, float, float, float], ...] = ()
+    grey: bool = False
+
+
+Task = BoxesTask | PictureTask
+
+
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """Pages read so far, told by the parser."""
 
@@ -93,10 +120,16 @@ class Boxed(msgspec.Struct, frozen=True, tag="boxed"):
     page: PageBoxes
 
 
+class Pictured(msgspec.Struct, frozen=True, tag="pictured"):
+    """The parser's answer to a question for a picture (PNG)."""
+
+    png: bytes
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Why the file was not read, as an `AppError`'s data."""
 
     error: dict[str, object]
 
 
-ParserMessage = Progress | Parsed | Boxed | Refused
+ParserMessage = Progress | Parsed | Boxed | Pictured | Refused

@@ -33,16 +33,31 @@ def has_body(headers: Headers) -> bool:
     return header(headers, b"transfer-encoding") is not None or length not in (None, b"0")
 
 
+def check_bytes(headers: Headers) -> None:
+    """Raise AppError unless the body is announced as plain bytes."""
+    if _media_type(headers) != b"application/octet-stream":
+        raise AppError(
+            "unsupported_media_type",
+            "The body must be the file's bytes, uncompressed.",
+            "Send it with `Content-Type: application/octet-stream`.",
+        )
+
+
 def check_type(headers: Headers) -> None:
     """Raise AppError unless the body is plain JSON; forms and text are what web pages can send."""
-    media_type = (header(headers, b"content-type") or b"").split(b";")[0].strip().lower()
-    encoding = (header(headers, b"content-encoding") or b"identity").strip().lower()
-    if media_type != b"application/json" or encoding != b"identity":
+    if _media_type(headers) != b"application/json":
         raise AppError(
             "unsupported_media_type",
             "The body must be JSON, uncompressed.",
             "Send it with `Content-Type: application/json`.",
         )
+
+
+def _media_type(headers: Headers) -> bytes:
+    """Return the body's type; b"" when it is packed."""
+    encoding = (header(headers, b"content-encoding") or b"identity").strip().lower()
+    media_type = (header(headers, b"content-type") or b"").split(b";")[0].strip().lower()
+    return media_type if encoding == b"identity" else b""
 
 
 def is_too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:

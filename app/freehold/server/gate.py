@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from freehold.errors import AppError, internal
 from freehold.server.allow_list import AllowList, Headers
-from freehold.server.body import check_type, has_body, read_body, replay
+from freehold.server.body import check_bytes, check_type, has_body, read_body, replay
 from freehold.server.error_answers import error_response
 from freehold.server.key_check import KeyCheck
 
@@ -25,6 +25,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PUBLIC: Final = frozenset({("GET", "/health"), ("HEAD", "/health"), ("GET", "/freehold/v1/hello")})
+# Bodies that are not read whole: bytes, which the route streams to disk within its own limits.
+STREAMED: Final = frozenset({("POST", "/freehold/v1/documents/upload")})
 # What the protocol tells beside the standard scope: a target with a host of its own, and how to
 # drop the connection with everything still to be sent.
 ABSOLUTE_FORM: Final = "freehold.absolute_form"
@@ -78,7 +80,9 @@ class Gate:
                     "Start it again with `freehold serve`, or open Freehold.",
                     retryable=True,
                 )
-            if scope["method"] in BODY_METHODS and has_body(scope["headers"]):
+            if (scope["method"], path) in STREAMED:
+                check_bytes(scope["headers"])
+            elif scope["method"] in BODY_METHODS and has_body(scope["headers"]):
                 check_type(scope["headers"])
                 body = await read_body(scope["headers"], receive)
                 receive = replay(body, receive)

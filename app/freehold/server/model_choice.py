@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from freehold.errors import AppError
+from freehold.machine.plan.question import DEFAULT_CONTEXT_TOKENS
 from freehold.server.engines import EngineSupervisor
 from freehold.wire import ModelEntry
 
@@ -82,11 +83,20 @@ class ModelChoice:
         """Return the ref of the model that makes vectors."""
         return (await self._find(asked, "embedding")).ref
 
-    async def embedder(self) -> str | None:
-        """Return the embedding model for documents: the bundled one before others."""
-        ready = [e for e in await self._models.entries() if e.ready and e.kind == "embedding"]
-        ready.sort(key=lambda entry: (entry.origin != "bundled", entry.ref))
-        return ready[0].ref if ready else None
+    async def context_of(self, asked: str | None) -> tuple[str, int, bool]:
+        """Return the model that answers, its context in tokens, and whether it is loaded.
+
+        While it is not, the context is what it would be loaded with. ("", 0, False): no model.
+        """
+        try:
+            ref = await self.chat(asked)
+        except AppError:
+            return "", DEFAULT_CONTEXT_TOKENS, False
+        for state in self._engines.states():
+            if state.ref == ref and state.phase == "ready":
+                return ref, state.context_tokens, True
+        trained = (await self._models.resolve(ref)).context_tokens
+        return ref, min(trained or DEFAULT_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS), False
 
     async def _find(self, asked: str | None, kind: Kind) -> ModelEntry:
         default = self._default_ref() if kind == "chat" else ""

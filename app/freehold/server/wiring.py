@@ -14,8 +14,6 @@ from pathlib import Path
 from freehold.chats.conversations import Conversations
 from freehold.chats.turns import Turns
 from freehold.devices.nvml import Nvml
-from freehold.documents.asking import Answering
-from freehold.documents.desk import DocumentDesk
 from freehold.engine.process import ProcessEngine
 from freehold.errors import AppError
 from freehold.ledger.book import Ledger
@@ -30,6 +28,7 @@ from freehold.server.cost_desk import CostDesk
 from freehold.server.cost_power import PowerDesk
 from freehold.server.costs_file import CostsFile
 from freehold.server.counters import Counters
+from freehold.server.document_room import DocumentRoom, join_documents
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.folder_watch import FolderWatch
@@ -105,7 +104,7 @@ class House:
     metering: Metering
     costs: CostDesk
     power: PowerDesk
-    documents: DocumentDesk
+    documents: DocumentRoom
     counters: Counters = field(default_factory=Counters)
     instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: float = field(default_factory=time.time)
@@ -125,7 +124,8 @@ class House:
         await self.conversations.recover()
         await self.take_bundled()
         await self.engines.start()
-        await self.rooms.downloads.start()
+        await self.documents.start()
+        await self.rooms.start()
         if self.folders is not None:
             self.folders.start()
         await self.costs.note_tariff()
@@ -153,7 +153,7 @@ class House:
         await self.documents.close()
         if self.folders is not None:
             await self.folders.close()
-        await self.rooms.downloads.close()
+        await self.rooms.close()
         await self.engines.close()
         self.machine.close()
         await self.metering.close()
@@ -216,6 +216,7 @@ def build_house(
         guard=PlanGuard(machine.places, models.entries),
     )
     choice = ModelChoice(models, engines, lambda: settings.current.default_model_ref)
+    documents = join_documents(database, paths, engines, models, choice.chat, bus.publish)
     return House(
         paths=paths,
         settings=settings,
@@ -228,14 +229,14 @@ def build_house(
         machine=machine,
         models=choice,
         conversations=Conversations(database, bus.publish),
-        turns=Turns(database, engines, bus.publish, choose_model=choice.default),
+        turns=Turns(
+            database, engines, bus.publish, documents.grounding, choose_model=choice.default
+        ),
         ledger=ledger,
         metering=metering,
         costs=costs,
         power=power,
-        documents=DocumentDesk(
-            database, Answering(database, engines, choice.embedder), choice.chat
-        ),
+        documents=documents,
     )
 
 

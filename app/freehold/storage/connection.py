@@ -33,6 +33,7 @@ P = ParamSpec("P")
 WRITE_WAIT_S: Final = 60.0
 READ_WAIT_S: Final = 10.0
 READERS: Final = 3
+FORGET_WAIT_MS: Final = 2_000
 # SQLite's steps after which a reader looks whether the database is closing.
 CANCEL_STEPS: Final = 20_000
 # Up to this size the whole file is checked before it is used; above, in the background.
@@ -96,6 +97,13 @@ class Database:
     async def read(self, function: Callable[[Any], T]) -> T:
         """Run `function(connection)` on a read-only connection and return its result."""
         return await asyncio.wrap_future(self._submit(self._readers, self._query, function))
+
+    async def forget(self) -> None:
+        """Empty the log of writes: what was deleted is then in no file of the database.
+
+        A reader that is busy leaves it to the next write.
+        """
+        await asyncio.wrap_future(self._submit(self._writer, self._truncate_log))
 
     # --- from a plain thread -----------------------------------------------------------------
 
@@ -189,6 +197,17 @@ class Database:
         except (apsw.Error, UnicodeDecodeError) as error:
             raise describe(error, self.path) from error
         return result
+
+    def _truncate_log(self) -> None:
+        self._connection.set_busy_timeout(FORGET_WAIT_MS)
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except apsw.BusyError:
+            log.info("the database's log is in use and is emptied later")
+        except apsw.Error as error:
+            raise describe(error, self.path) from error
+        finally:
+            self._connection.set_busy_timeout(round(WRITE_WAIT_S * 1000))
 
     def _query(self, function: Callable[[Any], T]) -> T:
         try:

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
@@ -37,7 +38,7 @@ class Line:
 def read(source: Source) -> ParsedDocument:
     """Return the text of all pages up to the limit; the notes name what was left out."""
     composer = Composer(source.name)
-    document = _open(source)
+    document = open_pdf(source)
     try:
         total = len(document)
         if total == 0:
@@ -65,18 +66,14 @@ def read(source: Source) -> ParsedDocument:
         shown = ", ".join(map(str, unread[:20])) + (" …" if len(unread) > 20 else "")
         composer.notes.append(f"{len(unread)} damaged pages could not be read: {shown}.")
     parsed = composer.finish("pdf", page_count=total)
-    if parsed.characters_a_page < limits.SCAN_CHARACTERS_A_PAGE:
-        composer.notes.append(
-            f"This looks like a scan: {total:,} pages with hardly any text. "
-            "Reading pictures of text is not possible here yet."
-        )
-        parsed = composer.finish("pdf", page_count=total)
-    return parsed
+    if parsed.characters_a_page >= limits.SCAN_CHARACTERS_A_PAGE:
+        return parsed
+    return msgspec.structs.replace(parsed, scan_pages=count)
 
 
 def read_boxes(source: Source, number: int) -> PageBoxes:
     """Return the boxes of the characters of one page, in the order of its text."""
-    document = _open(source)
+    document = open_pdf(source)
     try:
         if not 1 <= number <= len(document):
             raise AppError(
@@ -86,7 +83,7 @@ def read_boxes(source: Source, number: int) -> PageBoxes:
             )
         page = document[number - 1]
         text_page = page.get_textpage()
-        _, places = _joined(_lines_of(text_page))
+        places = page_characters(text_page)
         boxes = tuple(None if place is None else _box(text_page, place) for place in places)
         width, height = page.get_size()
         return PageBoxes(number=number, width=width, height=height, boxes=boxes)
@@ -96,7 +93,16 @@ def read_boxes(source: Source, number: int) -> PageBoxes:
         document.close()
 
 
-def _open(source: Source) -> Any:
+def page_characters(text_page: Any) -> list[int | None]:
+    """Return pdfium's number of each character of a page's text, None for those added."""
+    return _joined(_lines_of(text_page))[1]
+
+
+def open_pdf(source: Source) -> Any:
+    """Return pdfium's document.
+
+    Raises: AppError `encrypted_document` or `invalid_document`.
+    """
     source.file.seek(0)
     try:
         return pdfium.PdfDocument(source.file)
