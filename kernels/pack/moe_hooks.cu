@@ -1,6 +1,7 @@
 #include "moe_hooks.cuh"
 
 #include "moe_match.h"
+#include "moe_tiles.cuh"
 
 #include <atomic>
 #include <cstring>
@@ -25,11 +26,24 @@ moe_device describe_device(int index, void * stream) {
     return device;
 }
 
+bool is_enabled(const moe_kernels & kernels, const char * name) {
+    for (int32_t i = 0; i < kernels.kernel_count(); ++i) {
+        if (std::strcmp(kernels.kernel_name(i), name) == 0) {
+            return kernels.kernel_enabled(i) != 0;
+        }
+    }
+    return false;
+}
+
+bool tiles_take(const moe_kernels & kernels, const moe_op & op, const moe_device & device) {
+    return is_enabled(kernels, "plan") && freehold::tiles_refuse(op, device) == nullptr;
+}
+
 // A failed launch leaves nothing written that the stock path could not write again.
 bool run(const moe_kernels & kernels, const moe_op & op, ggml_backend_cuda_context & context) {
     const moe_device device = describe_device(context.device, context.stream());
     if (kernels.supports(&op, &device) != nullptr) {
-        return false;
+        return tiles_take(kernels, op, device) && freehold::run_tiles(kernels, op, device, context);
     }
     const size_t bytes = kernels.scratch_bytes(&op, &device);
     ggml_cuda_pool_alloc<char> scratch(context.pool(), bytes + 256);
@@ -104,7 +118,7 @@ bool freehold_moe_takes(const ggml_tensor * product) {
         return false;
     }
     const moe_device device = describe_device(ggml_cuda_get_device(), nullptr);
-    return kernels->supports(&match.op, &device) == nullptr;
+    return kernels->supports(&match.op, &device) == nullptr || tiles_take(*kernels, match.op, device);
 }
 
 void freehold_moe_keep_inputs(ggml_cgraph * graph, ggml_backend_graph_optimize_params * params) {
@@ -136,16 +150,6 @@ bool freehold_moe_changed(const void * cuda_graph) {
     const bool changed = last != now;
     last = now;
     return changed;
-}
-
-bool freehold_moe_enabled(const char * kernel) {
-    const moe_kernels * kernels = kernels_in_use.load(std::memory_order_acquire);
-    for (int32_t i = 0; kernels != nullptr && i < kernels->kernel_count(); ++i) {
-        if (std::strcmp(kernels->kernel_name(i), kernel) == 0) {
-            return kernels->kernel_enabled(i) != 0;
-        }
-    }
-    return false;
 }
 
 extern "C" int freehold_moe_set_kernels(const moe_kernels * kernels) {

@@ -29,8 +29,5 @@ void freehold_moe_keep_inputs(ggml_cgraph * graph, ggml_backend_graph_optimize_p
 // Returns whether kernels were switched since this CUDA graph was last looked at.
 bool freehold_moe_changed(const void * cuda_graph);
 
-// Returns whether a kernel of that name is there and switched on.
-bool freehold_moe_enabled(const char * kernel);
-
 // Hands the backend its kernels, or takes them away with null; -1 if they speak another ABI.
 extern "C" int freehold_moe_set_kernels(const moe_kernels * kernels);

@@ -13,7 +13,7 @@ from bootstrap.progress import SetupError
 from gpu_pack.sources import HOOK_FOLDER, assemble, hook_files
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-PATCHED = ("ggml-cuda.cu", "mmq.cu", "topk-moe.cu")
+PATCHED = ("ggml-cuda.cu", "topk-moe.cu")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def package() -> Path:
 
 @pytest.fixture
 def small_package(package: Path, tmp_path: Path) -> Path:
-    """The three files that the patch touches, and nothing else of the package."""
+    """The two files that the patch touches, and nothing else of the package."""
     there = package / "vendor/llama.cpp/ggml/src/ggml-cuda"
     here = tmp_path / "package/vendor/llama.cpp/ggml/src/ggml-cuda"
     here.mkdir(parents=True)
@@ -50,11 +50,11 @@ def test_what_did_not_change_keeps_its_time(small_package: Path, tmp_path: Path)
     folder = tmp_path / "src"
     assemble(small_package, KERNELS, folder)
     (folder / "src/ggml-cuda/gone.cu").write_text("of an older package")
-    mmq = folder / "src/ggml-cuda/mmq.cu"
-    os.utime(mmq, (1, 1))
+    topk = folder / "src/ggml-cuda/topk-moe.cu"
+    os.utime(topk, (1, 1))
     assert assemble(small_package, KERNELS, folder)
     assert not (folder / "src/ggml-cuda/gone.cu").exists()
-    assert mmq.stat().st_mtime == 1
+    assert topk.stat().st_mtime == 1
     assert not assemble(small_package, KERNELS, folder)
 
 
