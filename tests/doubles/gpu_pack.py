@@ -36,7 +36,7 @@ TABLE = """
 #include <string.h>
 static int enabled[2] = {1, 0};
 static const char * const names[2] = {"stream", "router"};
-static int set_enabled(const char * list) { (void) list; return 0; }
+static int set_enabled(const char * list) { enabled[0] = list[0] != 48; return 0; }
 static uint64_t generation(void) { return 1; }
 static int32_t count(void) { return 2; }
 static const char * name(int32_t i) { return names[i]; }

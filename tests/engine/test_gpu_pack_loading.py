@@ -18,10 +18,10 @@ from doubles.gpu_pack import make_pack
 from freehold.doctor.native import NativeState, check_pack
 
 
-def _probe(folder: Path) -> dict[str, Any]:
+def _probe(folder: Path, **variables: str) -> dict[str, Any]:
     result = subprocess.run(
         [sys.executable, "-m", "freehold.engine.probe"],
-        env={**os.environ, "FREEHOLD_GPU_PACK": str(folder)},
+        env={**os.environ, "FREEHOLD_GPU_PACK": str(folder), **variables},
         capture_output=True,
         text=True,
         check=True,
@@ -38,13 +38,21 @@ def test_without_a_pack_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_a_pack_is_loaded_and_its_kernels_are_named(tmp_path: Path) -> None:
-    report = _probe(make_pack(tmp_path / "pack"))
+    report = _probe(make_pack(tmp_path / "pack"), FREEHOLD_MOE="1")
     assert report["pack"]["state"] == "loaded"
     assert report["pack"]["kernels"] == [["stream", True], ["router", False]]
     check = check_pack(NativeState(report, {}))
     assert check.ok
     assert "9.8.7 for sm_90: stream on, router off; idle, because no GPU" in check.detail
     assert [device["kind"] for device in report["devices"]] == ["CPU"]
+
+
+def test_kernels_nobody_asked_for_stay_off(tmp_path: Path) -> None:
+    report = _probe(make_pack(tmp_path / "pack"))
+    assert report["pack"]["kernels"] == [["stream", False], ["router", False]]
+    check = check_pack(NativeState(report, {}))
+    assert check.ok
+    assert "FREEHOLD_MOE=1" in check.fix
 
 
 @pytest.mark.parametrize(

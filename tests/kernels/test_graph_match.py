@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bootstrap.native_build import SOURCE_NAME, cache_folder
 
+from bootstrap.native_build import SOURCE_NAME, cache_folder
 from freehold.engine.native import library_folder
 
 KERNELS = Path(__file__).parents[2] / "kernels"

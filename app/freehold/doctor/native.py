@@ -126,4 +126,6 @@ def check_pack(state: NativeState) -> Check:
     gpus = [d for d in state.report.get("devices", ()) if d["kind"] != "CPU"]
     idle = "" if gpus else "; idle, because no GPU is seen"
     detail = f"expert kernels {pack['version']} for {pack['built_for']}: {switched}{idle}"
-    return Check(name, True, detail, needed=False)
+    asleep = not any(on for _, on in pack["kernels"])
+    hint = "They are off until they are measured on a GPU; FREEHOLD_MOE=1 turns them on."
+    return Check(name, True, detail, hint if asleep else "", needed=False)

@@ -22,6 +22,9 @@ FOLDER_VARIABLE: Final = "FREEHOLD_GPU_PACK"
 BACKEND, KERNELS = "libggml-cuda.so", "libmoe_kernels.so"
 CUDA_LIBRARIES: Final = ("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13")
 ABI_VERSION: Final = 1
+SWITCH_VARIABLE: Final = "FREEHOLD_MOE"
+# Kernels that no GPU has run yet stay off unless a person asks for them.
+UNASKED: Final = b"0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ def _set_kernels(folder: Path, registry: int) -> PackReport:
     set_kernels = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(address)
     if set_kernels(ctypes.addressof(table)) != 0:
         return PackReport("loaded", path, "backend and kernels speak different versions")
+    if SWITCH_VARIABLE not in os.environ:
+        table.set_enabled(UNASKED)
     numbers = range(table.kernel_count())
     return PackReport(
         "loaded",
