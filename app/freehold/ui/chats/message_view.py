@@ -20,7 +20,6 @@ from freehold.ui.chats.prose_view import ProseView
 from freehold.ui.chats.raw_text import show_raw_text
 from freehold.ui.chats.stack import Stack
 from freehold.ui.chats.thinking_view import ThinkingView
-from freehold.ui.documents.citing import without_marks
 from freehold.ui.documents.proof_view import ProofView
 from freehold.ui.state.reply import BUSY, Reply
 from freehold.ui.theme import Theme
@@ -219,7 +218,7 @@ class AssistantMessage(MessageView):
         else:
             if reply.reasoning:
                 self._show_thinking(reply.reasoning, finished=bool(reply.content))
-            self.body.set_text(without_marks(reply.content))
+            self.body.set_text(reply.content)
         self.body.draw()
 
     def show_progress(self, reply: Reply, load_percent: int | None) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPoint, Qt, Signal
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
@@ -22,6 +22,8 @@ from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
 from freehold.wire_documents import Choice, Collection, DocumentInfo
 from freehold.wire_grounds import Grounds
+
+DRAW_MS: Final = 16
 
 
 class ChatSide(QObject):
@@ -59,7 +61,10 @@ class ChatSide(QObject):
         box.image_pasted.connect(lambda image: spawn(self, self._attach_image(image)))
         strip.removed.connect(self.attachments.remove)
         strip.opened.connect(self.open_document)
-        self.attachments.changed.connect(self._show)
+        # Many files at a time are many changes; the chips are drawn once for all of them.
+        self._drawing = QTimer(self, singleShot=True, interval=DRAW_MS)
+        self._drawing.timeout.connect(self._show)
+        self.attachments.changed.connect(self._show_soon)
         conversation.opened.connect(self._on_opened)
         conversation.details_changed.connect(self._on_stored)
 
@@ -132,7 +137,7 @@ class ChatSide(QObject):
         """Attach a long text that was pasted."""
         self._pasted += 1
         self.attachments.add_content(pasted_name(text, self._pasted), text.encode())
-        self._composer.say(
+        self.attachments.noted.emit(
             "The long text is attached as a document. Ctrl+Shift+V puts it into the message."
         )
 
@@ -163,6 +168,7 @@ class ChatSide(QObject):
 
     def sent(self) -> None:
         """Fold the chips: they belong to what was asked, and stay in scope."""
+        self._show()
         self._composer.strip.fold()
 
     def _say_reading(self, done: int, total: int) -> None:
@@ -170,6 +176,10 @@ class ChatSide(QObject):
             f"Reading the documents ({done:,} of {total:,} done). Your question is sent when they"
             " are read; Esc takes it back."
         )
+
+    def _show_soon(self) -> None:
+        if not self._drawing.isActive():
+            self._drawing.start()
 
     def _show(self) -> None:
         self._composer.strip.show_items(self.attachments.items)

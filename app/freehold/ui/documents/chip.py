@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from freehold.ui.chats.tips import plain_tip
 from freehold.ui.documents.words import collection_words, facts_of, icon_of, scan_words, state_words
-from freehold.ui.icons import pixmap
+from freehold.ui.icons import themed_icon
 from freehold.ui.state.attachments import Attachment
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button
@@ -32,6 +32,7 @@ class Chip(QFrame):
         self._theme = theme
         self.item = item
         self._share: float | None = None
+        self._height: int | None = None
         self.setProperty("docChip", "plain")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._icon = QLabel(self)
@@ -86,13 +87,21 @@ class Chip(QFrame):
         self.setCursor(
             Qt.CursorShape.PointingHandCursor if may_open else Qt.CursorShape.ArrowCursor
         )
+        self._height = None
         self._paint_icon()
         self.update()
 
     def wanted_height(self) -> int:
         """Return how high the chip must be at its width."""
-        self.ensurePolished()
-        return max(44, self.layout().totalHeightForWidth(self.width()))
+        if self._height is None:
+            self.ensurePolished()
+            self._height = max(44, self.layout().totalHeightForWidth(self.width()))
+        return self._height
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._height = None
 
     def _tip(self, words: str) -> str:
         document = self.item.document
@@ -110,7 +119,8 @@ class Chip(QFrame):
         name = "error" if failure is not None else icon_of(kind, self.item.name)
         token = "danger" if failure is not None else "accent"
         ratio = self.devicePixelRatioF()
-        self._icon.setPixmap(pixmap(name, self._theme.hex(token), ICON, ratio))
+        icon = themed_icon(self._theme, name, token)  # kept for all chips of a kind
+        self._icon.setPixmap(icon.pixmap(QSize(ICON, ICON), ratio))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
@@ -143,7 +153,3 @@ class Chip(QFrame):
     def _open(self) -> None:
         if self.item.is_ready and self.item.document is not None:
             self.opened.emit(self.item.key)
-
-    def center(self) -> QPoint:
-        """Return the middle of the chip, for what points at it."""
-        return self.rect().center()

@@ -22,7 +22,7 @@ from freehold.ui.widgets.labels import text_label
 
 GAP: Final = 8
 MOST_HEIGHT: Final = 176  # more than three rows scroll
-MADE_AT_ONCE: Final = 12
+MADE_AT_ONCE: Final = 6
 
 
 class _Flow(QWidget):

@@ -14,13 +14,6 @@ from freehold.ui.theme import Theme
 
 SCHEME: Final = "freehold-citation"
 MARK: Final = re.compile(r"\[(\d{1,3})\]")
-# A model puts `[3: "its words"]`; a plain `[3]` may be anything, such as a list's place in code.
-_STREAMED: Final = re.compile(
-    r"[ \t]*\[(?:passages?\s+)?\d{1,4}(?:\s*,\s*\d{1,4})*\s*[:,]?\s*[\"“«„]"
-    r"[^\]\n]{0,700}(?:\]|$)",
-    re.I,
-)
-
 Place = tuple[int, int]  # where a mark stands in the document, and its length
 
 
@@ -74,11 +67,6 @@ def area_of(document: Document, at: int, length: int) -> QRectF | None:
     origin = document.documentLayout().blockBoundingRect(block).topLeft()
     top = origin.y() + line.y() + 1
     return QRectF(origin.x() + left, top, right - left, line.ascent() + line.descent() - 1)
-
-
-def without_marks(text: str) -> str:
-    """Return a text still being written without the marks a model puts; they are not checked."""
-    return _STREAMED.sub("", text)
 
 
 def _x(value: object) -> float:
