@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from freehold.wire import Value
+from freehold.wire import ErrorInfo, Value
 
 Piece = Literal[
     "experts", "shared_experts", "attention", "feed_forward", "embeddings", "norms", "other"
@@ -119,3 +119,74 @@ class TemplateComparison(Value, frozen=True, kw_only=True):
     added: int = 0
     removed: int = 0
     lines: tuple[DiffLine, ...] = ()
+
+
+class QuantiseRequest(Value, frozen=True, kw_only=True):
+    """What to make of a model; "" leaves a part to the mix.
+
+    mix: one of llama.cpp's mixes, such as Q4_K_M. experts, shared_experts, attention, embeddings,
+    output: types of those tensors. tensor_types: (pattern, type) for tensors by name, tried first.
+    matrix: path of an importance matrix. again: also from a model that is quantised already.
+    name: of the result; "" makes one.
+    """
+
+    ref: str
+    mix: str
+    experts: str = ""
+    shared_experts: str = ""
+    attention: str = ""
+    embeddings: str = ""
+    output: str = ""
+    tensor_types: tuple[tuple[str, str], ...] = ()
+    matrix: str = ""
+    again: bool = False
+    name: str = ""
+
+
+class QuantisePlan(Value, frozen=True, kw_only=True):
+    """What a request would make, by llama.cpp's own dry run; the size is exact.
+
+    bytes_by_type: of the result. needs_matrix: the quantiser refuses without one. problem: why it
+    cannot be begun now, "" when it can.
+    """
+
+    name: str
+    source_bytes: int
+    bytes: int
+    bits_per_weight: float
+    tensors: int
+    changed: int
+    bytes_by_type: dict[str, int]
+    bytes_by_piece: dict[str, int]
+    files: int = 1
+    free_bytes: int = 0
+    needs_matrix: bool = False
+    problem: str = ""
+
+
+class ConvertRequest(Value, frozen=True, kw_only=True):
+    """A folder with a checkpoint in safetensors, and the type of the weights to be written."""
+
+    folder: str
+    kind: Literal["auto", "f16", "bf16", "q8_0"] = "auto"
+    name: str = ""
+
+
+class Making(Value, frozen=True, kw_only=True):
+    """A model that is being made on this machine.
+
+    step: what is done now. eta_s: estimated from the pace so far, None while there is none.
+    """
+
+    id: str
+    kind: Literal["quantise", "convert"]
+    name: str
+    source: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    done_bytes: int = 0
+    total_bytes: int = 0
+    step: str = ""
+    eta_s: float | None = None
+    ref: str = ""
+    error: ErrorInfo | None = None
+    begun_at: float = 0.0

@@ -130,6 +130,7 @@ class FakeClient(FakeLibraryCalls):
             self._enter,
             lambda name, error: self._failures[name].append(error),
             self.models,
+            self.push,
         )
         self.documents = FakeDocuments(
             self._enter,

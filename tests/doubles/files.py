@@ -16,12 +16,16 @@ from freehold.errors import AppError
 from freehold.library.anatomy import piece_of
 from freehold.library.comparing import compare
 from freehold.library.inspector import BASE, relatives
-from freehold.wire import ModelEntry
+from freehold.library.making.recipe import make_recipe, result_name
+from freehold.wire import AnyEvent, Changed, ModelEntry
 from freehold.wire_files import (
     LayerBytes,
+    Making,
     MetadataRow,
     ModelAnatomy,
     ModelFileRow,
+    QuantisePlan,
+    QuantiseRequest,
     SpecialToken,
     TemplateComparison,
     TensorRow,
@@ -158,7 +162,11 @@ class FakeFiles:
         enter: Callable[..., Awaitable[None]],
         fail_next: Callable[[str, AppError], None],
         models: dict[str, ModelEntry],
+        push: Callable[[AnyEvent], object],
     ) -> None:
+        self.jobs: dict[str, Making] = {}
+        self.plan_problem = ""
+        self._push = push
         self.tensors_of: dict[str, tuple[TensorRow, ...]] = {}
         self.templates: dict[str, str] = {}
         self.base_template = TEMPLATE
@@ -187,6 +195,50 @@ class FakeFiles:
             return compare(self._template(ref), self.base_template, "moonshotai/Kimi-K2-Instruct")
         self._entry(other)
         return compare(self._template(ref), self._template(other), other)
+
+    async def making(self) -> tuple[Making, ...]:
+        await self._enter("files.making")
+        return tuple(sorted(self.jobs.values(), key=lambda job: -job.begun_at))
+
+    async def plan_quantise(self, request: QuantiseRequest) -> QuantisePlan:
+        await self._enter("files.plan_quantise", request=request)
+        entry = self._entry(request.ref)
+        recipe = make_recipe(request)
+        name = result_name(entry.name.replace(" ", "-"), request, recipe.mix)
+        return QuantisePlan(
+            name=name, source_bytes=entry.bytes, bytes=entry.bytes // 4, bits_per_weight=4.5,
+            tensors=1096, changed=900, bytes_by_type={recipe.mix: entry.bytes // 4},
+            bytes_by_piece={"experts": entry.bytes // 5, "attention": entry.bytes // 20},
+            files=entry.shards, free_bytes=812_000_000_000, problem=self.plan_problem,
+        )  # fmt: skip
+
+    async def quantise(self, request: QuantiseRequest) -> Making:
+        await self._enter("files.quantise", request=request)
+        plan = await self.plan_quantise(request)
+        if plan.problem:
+            raise AppError("disk_full", plan.problem, "Make room.")
+        number = len(self.jobs) + 1
+        job = Making(
+            id=f"making-{number}", kind="quantise", name=plan.name, source=request.ref,
+            state="running", total_bytes=plan.bytes, begun_at=float(number),
+        )  # fmt: skip
+        return self.put(job)
+
+    async def cancel_making(self, making_id: str) -> None:
+        await self._enter("files.cancel_making", making_id=making_id)
+        if making_id not in self.jobs:
+            raise AppError("not_found", "That is no longer in the list.", "Look again.")
+        if self.jobs[making_id].state == "running":
+            self.put(self.jobs[making_id], state="cancelled")
+        else:
+            del self.jobs[making_id]
+            self._push(Changed(topic="making", id=making_id))
+
+    def put(self, job: Making, **changes: object) -> Making:
+        """Change what is being made and tell it."""
+        self.jobs[job.id] = msgspec.structs.replace(job, **changes)
+        self._push(Changed(topic="making", id=job.id))
+        return self.jobs[job.id]
 
     def _entry(self, ref: str) -> ModelEntry:
         if ref not in self._models:

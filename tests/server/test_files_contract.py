@@ -20,6 +20,7 @@ from freehold.client.http import HttpClient
 from freehold.errors import AppError
 from freehold.gguf.ggml_types import F32
 from freehold.gguf.writer import MetadataValue, TensorData, write_gguf
+from freehold.wire_files import QuantiseRequest
 
 FIRST, SECOND = KIMI.ref, QWEN.ref
 
@@ -94,6 +95,36 @@ async def test_a_model_nobody_knows(files: FilesClient) -> None:
         with pytest.raises(AppError) as caught:
             await call("nobody")
         assert caught.value.code == "model_not_found"
+
+
+async def test_a_plan_is_made_before_anything_is_written(files: FilesClient) -> None:
+    plan = await files.plan_quantise(
+        QuantiseRequest(ref=SECOND, mix="q4_0", name="My model: one/two")
+    )
+    assert plan.name == "My-model-one-two"
+    assert 0 < plan.bytes < plan.source_bytes
+    assert "Q4_0" in plan.bytes_by_type
+    assert plan.tensors >= plan.changed > 0
+    assert plan.free_bytes > 0
+    assert await files.making() == ()
+    for wrong in (QuantiseRequest(ref=SECOND, mix="none"), QuantiseRequest(ref="x", mix="Q4_0")):
+        with pytest.raises(AppError):
+            await files.plan_quantise(wrong)
+
+
+async def test_what_is_made_is_listed_and_can_be_cancelled(files: FilesClient) -> None:
+    begun = await files.quantise(QuantiseRequest(ref=SECOND, mix="Q4_0"))
+    assert begun.state == "running"
+    assert [job.id for job in await files.making()] == [begun.id]
+    await files.cancel_making(begun.id)
+    ended = await files.making()
+    if ended:  # it may have been done already
+        assert ended[0].state in ("cancelled", "done")
+        await files.cancel_making(begun.id)
+    assert await files.making() == ()
+    with pytest.raises(AppError) as caught:
+        await files.cancel_making(begun.id)
+    assert caught.value.code == "not_found"
 
 
 async def test_real_files_say_what_they_are(tmp_path: Path) -> None:

@@ -7,9 +7,17 @@ on both. Every method raises `AppError`.
 from __future__ import annotations
 
 from typing import Protocol
+from urllib.parse import quote
 
 from freehold.client.calls import Call, Decode
-from freehold.wire_files import ModelAnatomy, TemplateComparison, TensorRow
+from freehold.wire_files import (
+    Making,
+    ModelAnatomy,
+    QuantisePlan,
+    QuantiseRequest,
+    TemplateComparison,
+    TensorRow,
+)
 
 
 class FilesClient(Protocol):
@@ -25,6 +33,22 @@ class FilesClient(Protocol):
 
     async def compare_templates(self, ref: str, other: str) -> TemplateComparison:
         """Return how a model's chat template differs from another's ("base": the original's)."""
+        ...
+
+    async def making(self) -> tuple[Making, ...]:
+        """Return what is being made on the server's machine, newest first."""
+        ...
+
+    async def plan_quantise(self, request: QuantiseRequest) -> QuantisePlan:
+        """Return what a request would make."""
+        ...
+
+    async def quantise(self, request: QuantiseRequest) -> Making:
+        """Begin to quantise a model; `Changed("making")` tells that it came on."""
+        ...
+
+    async def cancel_making(self, making_id: str) -> None:
+        """End what is being made, leaving nothing behind; take an ended one off the list."""
         ...
 
 
@@ -50,3 +74,22 @@ class HttpFiles:
         body = {"ref": ref, "other": other}
         response = await self._call("POST", "/files/templates", body, repeat=True)
         return self._decode(response, TemplateComparison)
+
+    async def making(self) -> tuple[Making, ...]:
+        """Return what is being made on the server's machine."""
+        response = await self._call("GET", "/files/making", repeat=True)
+        return self._decode(response, tuple[Making, ...])
+
+    async def plan_quantise(self, request: QuantiseRequest) -> QuantisePlan:
+        """Return what a request would make."""
+        response = await self._call("POST", "/files/quantise/plan", request, repeat=True)
+        return self._decode(response, QuantisePlan)
+
+    async def quantise(self, request: QuantiseRequest) -> Making:
+        """Begin to quantise a model."""
+        response = await self._call("POST", "/files/quantise", request)
+        return self._decode(response, Making)
+
+    async def cancel_making(self, making_id: str) -> None:
+        """End what is being made, or take an ended one off the list."""
+        await self._call("DELETE", f"/files/making/{quote(making_id, safe='')}")

@@ -41,8 +41,9 @@ log = logging.getLogger(__name__)
 
 IMPORTED: Final = "imported"
 DOWNLOADED: Final = "downloaded"
+MADE: Final = "made"
 BUNDLED: Final = "bundled"
-OWN_ORIGINS: Final = (IMPORTED, DOWNLOADED)
+OWN_ORIGINS: Final = (IMPORTED, DOWNLOADED, MADE)
 
 
 class Library:

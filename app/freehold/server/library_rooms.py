@@ -10,6 +10,8 @@ from freehold.library.finding import Finder
 from freehold.library.hub import Hub
 from freehold.library.hub_token import TokenStore
 from freehold.library.inspector import Inspector
+from freehold.library.local import MADE
+from freehold.library.making.workshop import Workshop
 from freehold.paths import Paths
 from freehold.server.bus import Bus
 from freehold.server.fit_here import FitHere
@@ -26,6 +28,17 @@ class LibraryRooms:
     finder: Finder
     downloads: Downloads
     inspector: Inspector
+    workshop: Workshop
+
+    async def start(self) -> None:
+        """Put in order what a former server left, and go on with its downloads."""
+        await self.workshop.start()
+        await self.downloads.start()
+
+    async def close(self) -> None:
+        """End what runs; downloads go on at the next start."""
+        await self.workshop.close()
+        await self.downloads.close()
 
 
 def join_library(
@@ -56,4 +69,11 @@ def join_library(
         hub.repository,
         limit_bytes_per_s=lambda: settings.current.download_limit_mb_per_s * 1e6,
     )
-    return LibraryRooms(finder, downloads, Inspector(models.find, models.entries, hub))
+    workshop = Workshop(
+        paths.models,
+        models.find,
+        lambda path, ref: models.import_file(path, ref=ref, origin=MADE, owned=True),
+        bus.publish,
+    )
+    inspector = Inspector(models.find, models.entries, hub)
+    return LibraryRooms(finder, downloads, inspector, workshop)

@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from freehold.server.native_json import answer, read, require_local
+from freehold.server.native_json import answer, done, read, require_local
 from freehold.server.wiring import House
+from freehold.wire_files import QuantiseRequest
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
@@ -48,4 +49,27 @@ def router(house: House) -> APIRouter:
         body = await read(request, CompareBody)
         return answer(await house.rooms.inspector.compare(body.ref, body.other))
 
+    _add_making(routes, house)
     return routes
+
+
+def _add_making(routes: APIRouter, house: House) -> None:
+    @routes.get("/making")
+    async def all_making(_request: Request) -> Response:
+        return answer(house.rooms.workshop.all())
+
+    @routes.post("/quantise/plan")
+    async def plan(request: Request) -> Response:
+        require_local(request)
+        return answer(await house.rooms.workshop.plan(await read(request, QuantiseRequest)))
+
+    @routes.post("/quantise")
+    async def quantise(request: Request) -> Response:
+        require_local(request)
+        return answer(await house.rooms.workshop.quantise(await read(request, QuantiseRequest)))
+
+    @routes.delete("/making/{identifier}")
+    async def cancel(request: Request) -> Response:
+        require_local(request)
+        await house.rooms.workshop.cancel(request.path_params["identifier"])
+        return done()

@@ -20,6 +20,7 @@ from freehold.units import format_bytes, format_count
 ORIGINS: Final = {
     "imported": "Imported",
     "downloaded": "Downloaded",
+    "made": "Made here",
     "bundled": "Came with Freehold",
 }
 

@@ -265,9 +265,10 @@ def removal_question(row: ModelRow) -> tuple[str, tuple[Choice, ...]]:
     size = format_bytes(row.entry.bytes)
     loaded = " It is unloaded first." if row.condition in ("loading", "loaded") else ""
     cancel = Choice("cancel", "Cancel", "quiet")
-    if row.entry.origin == "downloaded":
+    if row.entry.origin in ("downloaded", "made"):
+        put = "downloaded" if row.entry.origin == "downloaded" else "made"
         return (
-            f"Freehold downloaded this model, so its files can go too: that frees {size} on disk."
+            f"Freehold {put} this model, so its files can go too: that frees {size} on disk."
             f"{loaded}",
             (
                 cancel,
