@@ -6,11 +6,11 @@ machine.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from freehold.wire import LoadRequest
+from freehold.wire import ErrorInfo, LoadRequest
 
 Verdict = Literal["gpu", "gpu+ram", "disk", "no"]
 Basis = Literal["measured", "calibrated", "estimated"]
@@ -116,11 +116,93 @@ class Inventory(Value, frozen=True, kw_only=True):
     gpu_note: str
 
 
+class GpuCalibration(Value, frozen=True, kw_only=True):
+    """What a GPU was measured to reach."""
+
+    uuid: str
+    memory_bytes_per_s: float
+    flops: float
+    pcie_bytes_per_s: float
+
+
+class CalibrationInfo(Value, frozen=True, kw_only=True):
+    """What was measured of the machine. taken_at: Unix time; load: that of other programs then.
+
+    weight_bytes_per_s, matrix_flops: what llama.cpp reaches for quantised weights (Q8_0).
+    """
+
+    taken_at: float
+    ram_bytes_per_s: float
+    weight_bytes_per_s: float
+    matrix_flops: float
+    disk_bytes_per_s: float | None
+    load: float
+    gpus: tuple[GpuCalibration, ...] = ()
+
+
+class TuneRow(Value, frozen=True, kw_only=True):
+    """One setting that was tried. turn_s: a prompt and an answer; problem: why it did not run."""
+
+    settings: LoadRequest
+    decode_tokens_per_s: float = 0.0
+    prefill_tokens_per_s: float = 0.0
+    turn_s: float = 0.0
+    took_s: float = 0.0
+    problem: str = ""
+
+
+class MachineJob(Value, frozen=True, kw_only=True):
+    """A measurement under way, or the last one. left_s: about; None where nobody can say."""
+
+    kind: Literal["calibrate", "tune"]
+    fraction: float
+    words: str
+    ref: str = ""
+    left_s: float | None = None
+    is_over: bool = False
+    error: ErrorInfo | None = None
+    rows: tuple[TuneRow, ...] = ()
+
+
+class TuneResult(Value, frozen=True, kw_only=True):
+    """What tuning found for a model. best: the row that was kept; the first row was set before."""
+
+    ref: str
+    taken_at: float
+    rows: tuple[TuneRow, ...]
+    best: int
+    in_use: bool
+
+
+class TuneRequest(Value, frozen=True, kw_only=True):
+    """Tune a model: try settings for so many seconds."""
+
+    ref: str
+    budget_s: Annotated[float, msgspec.Meta(ge=5, le=3600)] = 180.0
+
+
+class TunedUse(Value, frozen=True, kw_only=True):
+    """Load a model as tuned, or as before, from its next load on."""
+
+    ref: str
+    as_tuned: bool
+
+
+class ModelSetup(Value, frozen=True, kw_only=True):
+    """How a model is loaded next time if nobody says otherwise, and what tuning found for it."""
+
+    ref: str
+    options: LoadRequest
+    tuned: TuneResult | None = None
+
+
 class MachineState(Value, frozen=True, kw_only=True):
     """Everything the Machine page shows that does not depend on a model."""
 
     inventory: Inventory
     profiles: tuple[str, ...] = ()
+    calibration: CalibrationInfo | None = None
+    job: MachineJob | None = None
 
 
 # --- what fits where -------------------------------------------------------------------------
@@ -178,6 +260,36 @@ class DevicePlan(Value, frozen=True, kw_only=True):
     pinned: bool = False
 
 
+class SpeedCurve(Value, frozen=True, kw_only=True):
+    """Predicted seconds: of a token at a context, and of a prompt that starts an empty one.
+
+    A token: token_s + context · token_context_s. A prompt: tokens · prompt_s + tokens² / 2 ·
+    prompt_context_s.
+    """
+
+    token_s: float
+    token_context_s: float
+    prompt_s: float
+    prompt_context_s: float
+
+    def decode_s(self, context_tokens: float) -> float:
+        """Return the seconds of one token."""
+        return self.token_s + context_tokens * self.token_context_s
+
+    def prefill_s(self, prompt_tokens: float) -> float:
+        """Return the seconds of a prompt."""
+        return prompt_tokens * self.prompt_s + prompt_tokens**2 / 2 * self.prompt_context_s
+
+
+class RealRuns(Value, frozen=True, kw_only=True):
+    """What this model ran at on this machine, placed so: the median of the last runs, and how
+    many there were. correction: by what predicted seconds were multiplied."""
+
+    decode_tokens_per_s: float
+    count: int
+    correction: float
+
+
 class Plan(Value, frozen=True, kw_only=True):
     """What fits, where, why, and how fast.
 
@@ -198,6 +310,8 @@ class Plan(Value, frozen=True, kw_only=True):
     load: LoadRequest
     exact: bool = False
     ways_out: tuple[str, ...] = ()
+    curve: SpeedCurve | None = None
+    real: RealRuns | None = None
 
 
 class PlanRequest(Value, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 `python -m freehold.engine.measure` reads one `LoadOptions` as JSON per line and answers each with
 `{"devices": {"CPU": {"model": …, "context": …, "compute": …}}, "nodes": …}` or `{"error": {…}}`.
-llama.cpp itself works the sizes out (`no_alloc`), so a sparse file that holds a header alone will do. What
-llama.cpp aborts on ends this process and nothing else.
+llama.cpp itself works the sizes out (`no_alloc`), so a sparse file that holds a header alone will
+do. What llama.cpp aborts on ends this process and nothing else.
 """
 
 from __future__ import annotations

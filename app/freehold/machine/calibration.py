@@ -17,9 +17,11 @@ from freehold.machine.gauge import Reading
 from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.shape import ModelShape
 from freehold.machine.plan.speed import GpuSpeed, distinct_experts
+from freehold.wire_machine import CalibrationInfo, GpuCalibration
 
 # The gauges of matrices, and the type each of them shows.
 KINDS: Final = {"q8_0": "Q8_0", "q4_0": "Q4_0", "q4_k": "Q4_K", "q6_k": "Q6_K", "f16": "F16"}
+SHOWN: Final = "Q8_0"
 ROUNDS: Final = 4  # of fitting: each part is found with the others as they were
 # A part that the others leave nothing of is not free: it is lost in the noise.
 LEAST_SHARE: Final = 0.02
@@ -39,6 +41,27 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes_per_s: float | None
     gpus: dict[str, GpuSpeed] = {}
     load: float = 0.0
+
+
+def to_info(found: Calibration) -> CalibrationInfo:
+    """Return what people are shown of a measurement."""
+    return CalibrationInfo(
+        taken_at=found.taken_at,
+        ram_bytes_per_s=found.ram_bytes_per_s,
+        weight_bytes_per_s=1 / found.cpu.weight_s[SHOWN],
+        matrix_flops=2 / found.cpu.mac_s[SHOWN],
+        disk_bytes_per_s=found.disk_bytes_per_s,
+        load=found.load,
+        gpus=tuple(
+            GpuCalibration(
+                uuid=uuid,
+                memory_bytes_per_s=gpu.memory_bytes_per_s,
+                flops=gpu.flops,
+                pcie_bytes_per_s=gpu.pcie_bytes_per_s,
+            )
+            for uuid, gpu in found.gpus.items()
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import psutil
 
+from freehold.machine.calibration import Calibration
 from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.speed import GpuSpeed, MachineSpeed
 from freehold.machine.profiles import LAYER_S_GPU, NODE_S_CPU, Profiles, gpu_speed
@@ -26,6 +27,21 @@ WEIGHT_SHARE: Final = 0.6
 FLOPS_PER_CORE: Final = 40e9
 # A disk nobody measured: a common SSD.
 DISK_BYTES_PER_S: Final = 2e9
+
+
+def measured_speed(
+    found: Calibration, gpus: Sequence[tuple[str, str]], profiles: Profiles
+) -> MachineSpeed:
+    """Return a machine's speed from what was measured of it.
+
+    gpus: (UUID, name); one that was not measured has its maker's figures.
+    """
+    return MachineSpeed(
+        gpus=tuple(found.gpus.get(uuid) or _gpu(name, profiles) for uuid, name in gpus),
+        cpu=found.cpu,
+        disk_bytes_per_s=found.disk_bytes_per_s or DISK_BYTES_PER_S,
+        basis="calibrated" if all(uuid in found.gpus for uuid, _ in gpus) else "estimated",
+    )
 
 
 def guess_speed(gpu_names: Sequence[str], profiles: Profiles) -> MachineSpeed:

@@ -30,7 +30,9 @@ def budgets(inventory: Inventory, engine_gpus: Sequence[str], model: Path) -> Ma
         name = gpu.engine_device or next(names, None)
         if name is None or gpu.lost or not gpu.total_bytes or gpu.free_bytes is None:
             continue
-        gpus.append(GpuBudget(gpu.name, gpu.total_bytes, gpu.free_bytes, engine_device=name))
+        gpus.append(
+            GpuBudget(gpu.name, gpu.total_bytes, gpu.free_bytes, engine_device=name, uuid=gpu.uuid)
+        )
     memory = inventory.memory
     total, free = _disk_room(model)
     return Machine(

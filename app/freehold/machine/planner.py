@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,11 +16,11 @@ from freehold.machine.plan.budgets import GPU_CONTEXT_BYTES, Machine
 from freehold.machine.plan.planning import RAM, Sizes, make_plan
 from freehold.machine.plan.question import Question, ask
 from freehold.machine.plan.shape import ModelShape, read_shape
-from freehold.machine.plan.speed import MachineSpeed, with_speed
+from freehold.machine.plan.speed import MachineSpeed, corrected, with_speed
 from freehold.machine.plan.ways import SMALLEST_CONTEXT, SizesFor, between, ways_out
 from freehold.machine.plan.words import gpu_label
 from freehold.wire import LoadRequest
-from freehold.wire_machine import Plan, PlanRequest
+from freehold.wire_machine import Plan, PlanRequest, RealRuns
 
 ROUNDS: Final = 4
 CPU: Final = "CPU"
@@ -27,11 +28,15 @@ CPU: Final = "CPU"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A machine to plan for. is_here: llama.cpp can be asked about its GPUs."""
+    """A machine to plan for. is_here: llama.cpp can be asked about its GPUs.
+
+    runs: what a model placed so really ran at here.
+    """
 
     budgets: Machine
     speed: MachineSpeed | None = None
     is_here: bool = True
+    runs: Callable[[Path, LoadRequest], RealRuns | None] | None = None
 
 
 async def plan_model(
@@ -52,7 +57,9 @@ async def plan_model(
     finally:
         if own:
             await child.close()
-    return with_speed(plan, shape, _speed_of(machine, place), nodes)
+    plan = with_speed(plan, shape, _speed_of(machine, place), nodes)
+    real = place.runs(path, plan.load) if place.runs is not None else None
+    return corrected(plan, real)
 
 
 def _speed_of(machine: Machine, place: Place) -> MachineSpeed | None:
@@ -60,9 +67,11 @@ def _speed_of(machine: Machine, place: Place) -> MachineSpeed | None:
     if place.speed is None:
         return None
     known = {
-        gpu.name: speed for gpu, speed in zip(place.budgets.gpus, place.speed.gpus, strict=False)
+        gpu.uuid or gpu.name: speed
+        for gpu, speed in zip(place.budgets.gpus, place.speed.gpus, strict=False)
     }
-    gpus = tuple(known[gpu.name] for gpu in machine.gpus if gpu.name in known)
+    named = [gpu.uuid or gpu.name for gpu in machine.gpus]
+    gpus = tuple(known[name] for name in named if name in known)
     return replace(place.speed, gpus=gpus)
 
 

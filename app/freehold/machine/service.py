@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from freehold.devices.nvml import Nvml
-from freehold.machine.guessing import guess_speed
+from freehold.machine.guessing import guess_speed, measured_speed
 from freehold.machine.here import budgets, engine_gpus
 from freehold.machine.inventory import take_inventory
+from freehold.machine.learning import run_key
+from freehold.machine.memory import MachineMemory, machine_key
+from freehold.machine.plan.budgets import Machine
 from freehold.machine.plan.speed import MachineSpeed
 from freehold.machine.planner import Place
 from freehold.machine.profiles import Profiles, read_profiles
 from freehold.paths import Paths
-from freehold.wire_machine import Inventory
+from freehold.wire import LoadRequest
+from freehold.wire_machine import Inventory, RealRuns
 
 
 class Places:
@@ -22,18 +29,33 @@ class Places:
     def __init__(
         self, paths: Paths, nvml: Nvml | None, gpu_note: str, engine_names: tuple[str, ...]
     ) -> None:
+        self.memory = MachineMemory(paths.data / "machine.json")
         self._paths = paths
         self._nvml = nvml
         self._gpu_note = gpu_note
         self._engine_names = engine_names
         self._profiles: Profiles | None = None
-        self._speed: MachineSpeed | None = None
+        self._guess: MachineSpeed | None = None
 
     async def inventory(self) -> Inventory:
-        """Return this machine as it is now."""
-        return await asyncio.to_thread(
-            take_inventory, self._nvml, self._gpu_note, [self._paths.models]
-        )
+        """Return this machine as it is now, with the speed of its disk if that was measured."""
+        return await asyncio.to_thread(self._take_inventory)
+
+    def _take_inventory(self) -> Inventory:
+        found = take_inventory(self._nvml, self._gpu_note, [self._paths.models])
+        known = self.memory.calibration(machine_key(found))
+        if known is None or known.disk_bytes_per_s is None:
+            return found
+        first, *others = found.disks or (None,)
+        if first is None:
+            return found
+        measured = msgspec.structs.replace(first, read_bytes_per_s=known.disk_bytes_per_s)
+        return msgspec.structs.replace(found, disks=(measured, *others))
+
+    def engine_gpus(self, inventory: Inventory, model: Path) -> dict[str, str]:
+        """Return the driver's UUIDs of the GPUs that can be used, by llama.cpp's name."""
+        here = budgets(inventory, self._engine_names, model)
+        return {gpu.engine_device: gpu.uuid for gpu in here.gpus if gpu.engine_device}
 
     def profiles(self) -> Profiles:
         """Return the machines one could buy.
@@ -55,10 +77,31 @@ class Places:
             return Place(profiles.budgets(profile), profiles.speed(profile), is_here=False)
         inventory = await self.inventory()
         here = await asyncio.to_thread(budgets, inventory, self._engine_names, model)
-        if self._speed is None:
+        key = machine_key(inventory)
+        return Place(here, await self._speed(key, here), runs=self._runs_of(key))
+
+    async def _speed(self, machine: str, here: Machine) -> MachineSpeed:
+        """Return this machine's speed: as measured, or a guess until it was."""
+        known = self.memory.calibration(machine)
+        if known is not None:
+            gpus = [(gpu.uuid, gpu.name) for gpu in here.gpus]
+            return measured_speed(known, gpus, self.profiles())
+        if self._guess is None or len(self._guess.gpus) != len(here.gpus):
             names = [gpu.name for gpu in here.gpus]
-            self._speed = await asyncio.to_thread(guess_speed, names, self.profiles())
-        return Place(here, self._speed)
+            self._guess = await asyncio.to_thread(guess_speed, names, self.profiles())
+        return self._guess
+
+    def _runs_of(self, machine: str) -> Callable[[Path, LoadRequest], RealRuns | None]:
+        def find(model: Path, load: LoadRequest) -> RealRuns | None:
+            runs = self.memory.runs(run_key(machine, str(model), load))
+            rate = runs.tokens_per_s if runs is not None else None
+            if runs is None or rate is None:
+                return None
+            return RealRuns(
+                decode_tokens_per_s=round(rate, 2), count=runs.count, correction=runs.ratio
+            )
+
+        return find
 
     def close(self) -> None:
         """End the session with the driver."""

@@ -122,3 +122,20 @@ class EngineSlot:
 def to_error_info(error: AppError) -> ErrorInfo:
     """Return an error as a value of the API."""
     return msgspec.convert(error.to_dict(), ErrorInfo)
+
+
+def unloaded(ref: str) -> AppError:
+    """Return the error of those who waited for a model that was unloaded."""
+    return AppError(
+        "cancelled", f"{ref} was unloaded.", "Ask again: the model is loaded anew.", retryable=True
+    )
+
+
+def vanished(ref: str) -> AppError:
+    """Return the error of a model whose process is gone and said nothing."""
+    return AppError(
+        "engine_crashed",
+        f"The engine process of {ref} ended unexpectedly.",
+        "Ask again: the model is loaded anew.",
+        retryable=True,
+    )

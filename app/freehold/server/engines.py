@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from freehold.engine.interface import Engine
 from freehold.engine.requests import ModelInfo
 from freehold.errors import AppError
-from freehold.server.engine_slot import CRASH_CODES, EngineSlot
+from freehold.server.engine_slot import CRASH_CODES, EngineSlot, unloaded, vanished
 from freehold.server.load_guard import Guard, is_better, is_loadable, planned_load
 from freehold.server.load_options import LoadMemory, check_load_request, merge, to_options
 from freehold.server.worker_pids import WorkerPids
@@ -145,6 +145,17 @@ class EngineSupervisor:
         slot.forgive()
         await self._end(slot)
 
+    def options(self, ref: str) -> LoadRequest:
+        """Return the options `ref` is loaded with next time if nobody asks for others."""
+        return self._memory.recall(ref)
+
+    def remember(self, ref: str, request: LoadRequest) -> None:
+        """Load `ref` with these options from its next load on."""
+        self._memory.keep(ref, request)
+        slot = self._slots.get(ref)
+        if slot is not None and slot.phase not in ("loading", "ready"):
+            slot.request = request
+
     # --- life
 
     async def start(self) -> None:
@@ -218,12 +229,12 @@ class EngineSupervisor:
                 if on_progress is not None:
                     slot.listeners.remove(on_progress)
         if slot.phase != "ready" or slot.engine is None or slot.info is None:
-            raise _unloaded(slot.ref)
+            raise unloaded(slot.ref)
         return HeldEngine(slot.ref, slot.engine, slot.info)
 
     def _begin(self, slot: EngineSlot) -> asyncio.Task[None]:
         if self._closing:
-            raise _unloaded(slot.ref)
+            raise unloaded(slot.ref)
         if slot.loading is None:
             slot.phase, slot.fraction, slot.error = "loading", 0.0, None
             slot.loading = asyncio.create_task(self._load(slot), name=f"load {slot.ref}")
@@ -342,7 +353,7 @@ class EngineSupervisor:
     async def _crashed(self, slot: EngineSlot, engine: Engine, error: AppError | None) -> None:
         if slot.engine is not engine or slot.phase != "ready":
             return
-        slot.fail(error or _vanished(slot.ref), self._clock())
+        slot.fail(error or vanished(slot.ref), self._clock())
         log.warning("the engine of %s crashed: %s", slot.ref, slot.error and slot.error.message)
         slot.engine, slot.info = None, None
         self._forget_pid(slot)
@@ -373,25 +384,10 @@ async def _outcome(task: asyncio.Task[None], ref: str) -> None:
     """Wait for a load others may wait for too; raise what it raised."""
     await asyncio.wait([task])
     if task.cancelled():
-        raise _unloaded(ref)
+        raise unloaded(ref)
     task.result()
 
 
 async def pause(seconds: float) -> None:
     """Wait before a model that crashed is loaded again."""
     await asyncio.sleep(seconds)
-
-
-def _unloaded(ref: str) -> AppError:
-    return AppError(
-        "cancelled", f"{ref} was unloaded.", "Ask again: the model is loaded anew.", retryable=True
-    )
-
-
-def _vanished(ref: str) -> AppError:
-    return AppError(
-        "engine_crashed",
-        f"The engine process of {ref} ended unexpectedly.",
-        "Ask again: the model is loaded anew.",
-        retryable=True,
-    )

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from freehold.errors import AppError
 from freehold.machine.plan.budgets import Machine
-from freehold.machine.planner import Place, plan_model
+from freehold.machine.planner import plan_model
 from freehold.machine.service import Places
 from freehold.units import format_bytes
 from freehold.wire import LoadRequest, ModelEntry
@@ -51,6 +51,11 @@ class PlanGuard:
     ) -> None:
         self._places = places
         self._entries = entries
+        self._last: dict[str, tuple[ModelEntry, Plan]] = {}
+
+    def in_force(self, ref: str) -> tuple[ModelEntry, Plan] | None:
+        """Return the plan a model was loaded by last; None where there was none."""
+        return self._last.get(ref)
 
     async def look(
         self, entry: ModelEntry, request: LoadRequest, freed: Mapping[str, int]
@@ -60,12 +65,17 @@ class PlanGuard:
         Raises: AppError `invalid_request` for options that contradict themselves.
         """
         path = Path(entry.path)
+        if not freed:
+            self._last.pop(entry.ref, None)
         if request.overrides or not await asyncio.to_thread(path.exists):
             return None  # a person placed tensors by hand, or the engine says what is missing
         place = await (await self._places()).place("", path)
-        place = Place(with_freed(place.budgets, freed), place.speed)
+        place = replace(place, budgets=with_freed(place.budgets, freed))
         try:
-            return await plan_model(path, to_plan_request(entry.ref, request), place)
+            plan = await plan_model(path, to_plan_request(entry.ref, request), place)
+            if not freed:  # what is planned with other models gone is not yet what is done
+                self._last[entry.ref] = entry, plan
+            return plan
         except AppError as error:
             if error.code == "invalid_request":
                 raise

@@ -22,7 +22,14 @@ from freehold.engine.protocol import (
     Steps,
     Tokenized,
 )
-from freehold.engine.requests import ChatPrompt, GenerateRequest, LoadOptions, ModelInfo, Usage
+from freehold.engine.requests import (
+    ChatPrompt,
+    GenerateRequest,
+    LoadOptions,
+    ModelInfo,
+    Timings,
+    Usage,
+)
 from freehold.server.metering import EndedRequest, Metering
 
 _numbers = itertools.count(1)
@@ -37,8 +44,18 @@ class SteppingEngine(Engine, Protocol):
 class MeteredEngine:
     """Puts a meter in front of the engine of model `ref`; see `interface.Engine`."""
 
-    def __init__(self, engine: SteppingEngine, ref: str, metering: Metering) -> None:
+    def __init__(
+        self,
+        engine: SteppingEngine,
+        ref: str,
+        metering: Metering,
+        learn: Callable[[str, Usage, Timings], None] | None = None,
+    ) -> None:
+        """Join them; `learn` is told of every answer that ran alone."""
         self._engine = engine
+        self._learn = learn
+        self._running: set[str] = set()
+        self._together: set[str] = set()
         self._ref = ref
         self._metering = metering
         self._name = f"engine-{next(_numbers)}"
@@ -62,12 +79,14 @@ class MeteredEngine:
         began = time.monotonic()
         usage, written = Usage(), 0
         self._metering.request_began()
+        self._note_beginning(request.id)
         try:
             async with aclosing(self._engine.generate(request)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if isinstance(event, Delta):  # nearly all of them
                         written += event.tokens
                     elif isinstance(event, Done):
+                        self._note_end(request.id, event)
                         energy = await self._metering.used(request.id, time.monotonic() - began)
                         usage = msgspec.structs.replace(event.usage, energy=energy)
                         event = msgspec.structs.replace(event, usage=usage)
@@ -75,10 +94,21 @@ class MeteredEngine:
                         usage = count_so_far(usage, event)
                     yield event
         finally:
+            self._running.discard(request.id)
+            self._together.discard(request.id)
             if not usage.completion_tokens:
                 # A request that was given up keeps what it used.
                 usage = msgspec.structs.replace(usage, completion_tokens=written)
             self._write_down(request, usage, time.monotonic() - began)
+
+    def _note_beginning(self, request_id: str) -> None:
+        self._running.add(request_id)
+        if len(self._running) > 1:
+            self._together |= self._running
+
+    def _note_end(self, request_id: str, event: Done) -> None:
+        if self._learn is not None and request_id not in self._together:
+            self._learn(self._ref, event.usage, event.timings)
 
     def _write_down(self, request: GenerateRequest, usage: Usage, duration_s: float) -> None:
         self._metering.request_ended(

@@ -34,6 +34,7 @@ from freehold.server.engines import EngineSupervisor
 from freehold.server.folder_watch import FolderWatch
 from freehold.server.header_plan import HeaderPlanner
 from freehold.server.library_rooms import LibraryRooms, join_library
+from freehold.server.learning import Learner
 from freehold.server.load_guard import PlanGuard
 from freehold.server.load_options import LoadMemory
 from freehold.server.machine_desk import MachineDesk
@@ -42,6 +43,7 @@ from freehold.server.metering import Metering
 from freehold.server.model_choice import ModelChoice, Models
 from freehold.server.schemas import SCHEMAS
 from freehold.server.tariff_in_force import TariffInForce
+from freehold.server.tune_desk import TuneDesk
 from freehold.server.worker_pids import WorkerPids
 from freehold.settings import SettingsFile
 from freehold.storage.connection import Database
@@ -97,6 +99,8 @@ class House:
     rooms: LibraryRooms
     engines: EngineSupervisor
     machine: MachineDesk
+    tuning: TuneDesk
+    learner: Learner
     models: ModelChoice
     conversations: Conversations
     turns: Turns
@@ -155,7 +159,8 @@ class House:
             await self.folders.close()
         await self.rooms.close()
         await self.engines.close()
-        self.machine.close()
+        await self.learner.close()
+        await self.machine.close()
         await self.metering.close()
         self.power.close()
         self.bus.close()
@@ -206,14 +211,16 @@ def build_house(
     machine = MachineDesk(paths, models.resolve)
     plan = HeaderPlanner(machine.places, paths.models)
     rooms = join_library(paths, database, bus, models, settings, plan)
+    guard = PlanGuard(machine.places, models.entries)
+    learner = Learner(machine.places, guard.in_force)
     engines = EngineSupervisor(
         resolve=models.resolve,
-        make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering),
+        make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering, learner.note),
         publish=bus.publish,
         memory=LoadMemory(paths.config / "load_options.json"),
         pids=WorkerPids(paths.state / "workers.json"),
         idle_minutes=lambda: settings.current.idle_unload_minutes,
-        guard=PlanGuard(machine.places, models.entries),
+        guard=guard,
     )
     choice = ModelChoice(models, engines, lambda: settings.current.default_model_ref)
     documents = join_documents(database, paths, engines, models, choice.chat, bus.publish)
@@ -227,6 +234,8 @@ def build_house(
         rooms=rooms,
         engines=engines,
         machine=machine,
+        tuning=TuneDesk(machine.places, models.resolve, engines),
+        learner=learner,
         models=choice,
         conversations=Conversations(database, bus.publish),
         turns=Turns(

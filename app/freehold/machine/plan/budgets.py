@@ -27,6 +27,7 @@ class GpuBudget:
     reserve_bytes: int = GPU_RESERVE_BYTES
     compute_bytes: int = 0
     engine_device: str | None = None
+    uuid: str = ""
 
     @property
     def reserve(self) -> int:

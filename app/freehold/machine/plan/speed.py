@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.shape import ModelShape
-from freehold.wire_machine import Basis, DevicePlan, Plan
+from freehold.wire_machine import Basis, DevicePlan, Plan, RealRuns, SpeedCurve
 
 # The context for which a speed is given where nobody says otherwise.
 TYPICAL_TOKENS: Final = 2048
@@ -191,13 +191,57 @@ def with_speed(
     """Return the plan with what it will run at, where that can be said."""
     if speed is None or plan.verdict == "no":
         return plan
+    curve = predict(plan, shape, speed, nodes)
+    if curve is None:
+        return plan
+    return at_typical_length(msgspec.structs.replace(plan, basis=speed.basis, curve=curve))
+
+
+def predict(
+    plan: Plan, shape: ModelShape, speed: MachineSpeed, nodes: int | None = None
+) -> SpeedCurve | None:
+    """Return how a plan's speed depends on the context; None where a tier's is not known."""
+    most = max(1, plan.context_tokens)
+    empty, full = (decode_s(plan, shape, speed, n, nodes=nodes) for n in (0, most))
+    short, long = (prefill_s(plan, shape, speed, n * BATCH_TOKENS, nodes) for n in (1, 2))
+    if empty is None or full is None or short is None or long is None:
+        return None
+    # A prompt's seconds are even and square in its length; two lengths give both.
+    square = (long - 2 * short) / BATCH_TOKENS**2
+    return SpeedCurve(
+        token_s=empty,
+        token_context_s=(full - empty) / most,
+        prompt_s=short / BATCH_TOKENS - square * BATCH_TOKENS / 2,
+        prompt_context_s=max(0.0, square),
+    )
+
+
+def at_typical_length(plan: Plan) -> Plan:
+    """Return the plan with the speeds that its curve has at a context people use."""
+    curve = plan.curve
+    if curve is None:
+        return plan
     context = min(TYPICAL_TOKENS, plan.context_tokens // 2)
-    seconds = decode_s(plan, shape, speed, context, nodes=nodes)
     prompt = min(BATCH_TOKENS, plan.context_tokens)
-    prefill = prefill_s(plan, shape, speed, prompt, nodes)
+    decode, prefill = curve.decode_s(context), curve.prefill_s(prompt)
     return msgspec.structs.replace(
         plan,
-        decode_tokens_per_s=round(1 / seconds, 2) if seconds else None,
+        decode_tokens_per_s=round(1 / decode, 2) if decode else None,
         prefill_tokens_per_s=round(prompt / prefill, 1) if prefill else None,
-        basis=speed.basis,
     )
+
+
+def corrected(plan: Plan, real: RealRuns | None) -> Plan:
+    """Return the plan with its speeds corrected by what it really ran at."""
+    curve = plan.curve
+    if real is None or curve is None:
+        return plan
+    by = real.correction
+    scaled = SpeedCurve(
+        token_s=curve.token_s * by,
+        token_context_s=curve.token_context_s * by,
+        prompt_s=curve.prompt_s,
+        prompt_context_s=curve.prompt_context_s,
+    )
+    found = at_typical_length(msgspec.structs.replace(plan, curve=scaled))
+    return msgspec.structs.replace(found, real=real, basis="measured")
