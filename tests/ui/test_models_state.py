@@ -73,18 +73,6 @@ async def test_a_failed_load_shows_its_cause_in_the_row(
     assert (error.message, error.hint) == ("Too large.", "Use less context.")
 
 
-async def test_choose_prefers_the_wish_then_the_default_then_a_loaded_one(
-    session: Session, workstation: FakeClient
-) -> None:
-    models = ModelsState(session)
-    assert models.choose(GEMMA.ref) == GEMMA.ref
-    assert models.choose(BROKEN.ref) == QWEN.ref
-    assert models.choose() == QWEN.ref
-    await workstation.remove_model(QWEN.ref)
-    await until(lambda: models.row(QWEN.ref) is None)
-    assert models.choose() == GEMMA.ref
-
-
 def test_facts_say_what_is_known_and_nothing_else() -> None:
     assert ModelRow(KIMI, None, False).facts == (
         "UD-Q2_K_XL",

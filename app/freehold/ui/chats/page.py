@@ -24,6 +24,7 @@ from freehold.ui.documents.sheet import SHEET as DOCUMENTS_SHEET
 from freehold.ui.documents.side_by_side import SideBySide
 from freehold.ui.state.chats import ChatList
 from freehold.ui.state.conversation import Conversation, new_token
+from freehold.ui.state.default_model import choose_default
 from freehold.ui.state.drafts import Drafts
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
@@ -126,6 +127,9 @@ class ChatsPage(QWidget):
         self.header.settings_toggled.connect(self._show_settings)
         self.welcome.import_asked.connect(self.import_requested)
         self.welcome.find_asked.connect(self.find_requested)
+        self.welcome.bring_asked.connect(self.models_page_requested)
+        self.welcome.start_asked.connect(self._start)
+        self.welcome.question_asked.connect(self._send)
         self.settings.closed.connect(lambda: self.header.settings_button.setChecked(False))
         self.settings.prompt_changed.connect(lambda text: conversation.update(system_prompt=text))
         self.settings.sampling_changed.connect(lambda found: conversation.update(sampling=found))
@@ -160,6 +164,14 @@ class ChatsPage(QWidget):
         self._leave()
         self.conversation.open_blank(self._default_model())
         self.composer.box.setFocus()
+
+    def _start(self, ref: str) -> None:
+        """Begin to chat with the starter model, which gets ready meanwhile."""
+        self.welcome.begin()
+        self.conversation.update(model_ref=ref)
+        self._refresh()
+        self.composer.box.setFocus()
+        spawn(self, self._session.client.load_model(ref), failed=self.show_error)
 
     def show_chat(self, chat_id: str, message_id: str = "") -> None:
         """Open a stored chat, at a message where one is named."""
@@ -305,7 +317,9 @@ class ChatsPage(QWidget):
     def _refresh(self) -> None:
         conversation = self.conversation
         empty = not conversation.messages and not conversation.loading
-        self.welcome.refresh()
+        if not empty:
+            self.welcome.begin()
+        self.welcome.refresh(conversation.chat.model_ref)
         self._stack.setCurrentWidget(self.welcome if empty else self.transcript)
         self.composer.set_busy(conversation.busy)
         trashed = conversation.chat.trashed_at is not None
@@ -336,12 +350,9 @@ class ChatsPage(QWidget):
             self.conversation.update(model_ref=self._default_model())
 
     def _default_model(self) -> str:
-        """Return the model for a new chat: chosen in the settings, loaded, last used, or first."""
-        refs = [m.ref for m in self._session.models if m.kind == "chat" and m.ready]
-        wanted = [self._session.settings.default_model_ref]
-        wanted += [e.ref for e in self._session.engines if e.phase in ("ready", "loading")]
-        wanted += [chat.model_ref for chat in self.chats.chats[:20]]
-        return next((ref for ref in wanted if ref in refs), refs[0] if refs else "")
+        session, recent = self._session, [chat.model_ref for chat in self.chats.chats[:20]]
+        default = session.settings.default_model_ref
+        return choose_default(session.models, session.engines, default, recent)
 
     def _show_settings(self, shown: bool) -> None:
         self.settings.setVisible(shown)

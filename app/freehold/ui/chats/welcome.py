@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
+from freehold.ui.chats.first_launch import FirstLaunch
+from freehold.ui.state.default_model import has_own, starter_of
 from freehold.ui.state.session import Session
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.empty_state import EmptyState
 
+QUESTIONS = ("What can you do?", "How do I download a model?")
+
 
 class Welcome(QStackedWidget):
-    """Three empty states: no server yet, no model yet, nothing said yet.
+    """What stands there: no server yet, no model yet, the first launch, nothing said yet.
 
-    Signals: import_asked, find_asked.
+    Signals: import_asked, find_asked, bring_asked: ways to a model; start_asked(ref): begin with
+        the starter model; question_asked(text): put to it.
     """
 
     import_asked = Signal()
     find_asked = Signal()
+    bring_asked = Signal()
+    start_asked = Signal(str)
+    question_asked = Signal(str)
 
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,20 +57,47 @@ class Welcome(QStackedWidget):
             "What is on your mind?",
             "Ask, paste a text, or think aloud. Chats are kept on this machine only.",
         )
-        for page in (self.starting, self.no_model, self.blank):
+        self.questions = [
+            push_button(theme, text, partial(self.question_asked.emit, text)) for text in QUESTIONS
+        ]
+        self.guide = EmptyState(
+            theme,
+            "chats",
+            "Ask the starter model",
+            "It knows Freehold, reads short texts and calls tools, in English and Russian.",
+            tuple(self.questions),
+        )
+        self.first = FirstLaunch(session, theme)
+        self.first.start_asked.connect(self.start_asked)
+        self.first.find_asked.connect(self.find_asked)
+        self.first.bring_asked.connect(self.bring_asked)
+        self.first.import_asked.connect(self.import_asked)
+        self._begun = False
+        for page in (self.starting, self.no_model, self.first, self.guide, self.blank):
             self.addWidget(page)
         self.refresh()
 
     @property
     def can_write(self) -> bool:
         """Return whether it makes sense to type something."""
-        return self.currentWidget() is not self.no_model
+        return self.currentWidget() not in (self.no_model, self.first)
 
-    def refresh(self) -> None:
-        """Show the state that fits."""
+    def begin(self) -> None:
+        """Leave the first page: the person has begun to chat."""
+        self._begun = True
+
+    def refresh(self, model_ref: str = "") -> None:
+        """Show the state that fits; `model_ref` is the model of the chat."""
+        models = self._session.models
+        starter = starter_of(models)
         if self._session.state is None:
             self.setCurrentWidget(self.starting)
-        elif not any(model.kind == "chat" for model in self._session.models):
+        elif starter is not None and not has_own(models) and not (self._begun and starter.ready):
+            self.first.show_starter(starter)
+            self.setCurrentWidget(self.first)
+        elif not any(model.kind == "chat" for model in models):
             self.setCurrentWidget(self.no_model)
+        elif starter is not None and starter.ref == model_ref:
+            self.setCurrentWidget(self.guide)
         else:
             self.setCurrentWidget(self.blank)

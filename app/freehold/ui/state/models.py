@@ -97,17 +97,6 @@ class ModelsState(QObject):
         """Return the row of a model, None when it is not known."""
         return self._rows.get(ref)
 
-    def choose(self, wished: str = "") -> str:
-        """Return the model a new chat begins with: the wish, the default, a loaded one, any."""
-        default = self._session.settings.default_model_ref
-        usable = [row for row in self.rows if row.entry.kind == "chat" and row.entry.ready]
-        for ref in (wished, default):
-            if any(row.ref == ref for row in usable):
-                return ref
-        for row in (*(row for row in usable if row.condition == "loaded"), *usable):
-            return row.ref
-        return ""
-
     async def load(self, ref: str, request: LoadRequest | None = None) -> None:
         """Begin to load a model; its row tells the rest."""
         await self._session.client.load_model(ref, request)
