@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, str]] = {
     "unload": "unload a model and free its memory",
     "machine": "what this machine is made of",
     "plan": "what fits on this machine or one you may buy, why, and how fast",
+    "tune": "find the settings a model runs fastest with on this machine",
     "cost": "what owning costs, and whether it pays",
     "power": "what this machine draws now",
     "doctor": "check this installation and say what to do",

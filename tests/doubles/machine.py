@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+
 from freehold.errors import AppError
 from freehold.machine.here import budgets
 from freehold.machine.plan.kv import KvShape
@@ -20,17 +22,23 @@ from freehold.machine.plan.question import ask
 from freehold.machine.plan.shape import Layer, ModelShape
 from freehold.machine.plan.speed import with_speed
 from freehold.machine.profiles import read_profiles
+from freehold.wire import ErrorInfo, LoadRequest
 from freehold.wire_machine import (
+    CalibrationInfo,
     Cpu,
     Disk,
     Gpu,
     GpuProgram,
     Inventory,
+    MachineJob,
     MachineState,
     Memory,
+    ModelSetup,
     Parts,
     Plan,
     PlanRequest,
+    RealRuns,
+    TuneResult,
 )
 
 GB = 10**9
@@ -116,6 +124,11 @@ class FakeMachine:
         self.memory = memory(256, 231)
         self.shapes: dict[str, ModelShape] = {}
         self.default_shape = kimi_shape()
+        self.calibration: CalibrationInfo | None = None
+        self.job: MachineJob | None = None
+        self.options: dict[str, LoadRequest] = {}
+        self.tuned: dict[str, TuneResult] = {}
+        self.real: RealRuns | None = None
         self.fail_next = fail_next
         self._enter = enter
 
@@ -129,12 +142,61 @@ class FakeMachine:
 
     async def state(self) -> MachineState:
         await self._enter("machine.state")
-        return MachineState(inventory=self.inventory(), profiles=tuple(read_profiles().machines))
+        return self._state()
+
+    def _state(self) -> MachineState:
+        return MachineState(
+            inventory=self.inventory(), profiles=tuple(read_profiles().machines),
+            calibration=self.calibration, job=self.job,
+        )  # fmt: skip
+
+    async def calibrate(self) -> MachineState:
+        await self._enter("machine.calibrate")
+        self._begin(MachineJob(kind="calibrate", fraction=0.0, words="Beginning"))
+        return self._state()
+
+    async def tune(self, ref: str, budget_s: float = 180.0) -> MachineState:
+        await self._enter("machine.tune", ref=ref, budget_s=budget_s)
+        self._check(ref)
+        self._begin(MachineJob(kind="tune", ref=ref, fraction=0.0, words="Beginning"))
+        return self._state()
+
+    def _begin(self, job: MachineJob) -> None:
+        if self.job is not None and not self.job.is_over:
+            raise AppError("conflict", "This machine is being measured already.", "Wait.")
+        self.job = job
+
+    async def cancel_job(self) -> MachineState:
+        await self._enter("machine.cancel_job")
+        if self.job is not None and not self.job.is_over:
+            error = ErrorInfo(code="cancelled", message="It was cancelled.")
+            self.job = msgspec.structs.replace(self.job, is_over=True, error=error)
+        return self._state()
+
+    async def setup(self, ref: str) -> ModelSetup:
+        await self._enter("machine.setup", ref=ref)
+        self._check(ref)
+        return self._setup(ref)
+
+    def _setup(self, ref: str) -> ModelSetup:
+        return ModelSetup(
+            ref=ref, options=self.options.get(ref, LoadRequest()), tuned=self.tuned.get(ref)
+        )
+
+    async def use_tuned(self, ref: str, *, as_tuned: bool) -> ModelSetup:
+        await self._enter("machine.use_tuned", ref=ref, as_tuned=as_tuned)
+        if ref not in self.tuned:
+            raise AppError("not_found", f"{ref} was not tuned on this machine.", "Tune it first.")
+        self.tuned[ref] = msgspec.structs.replace(self.tuned[ref], in_use=as_tuned)
+        return self._setup(ref)
+
+    def _check(self, ref: str) -> None:
+        if ref == "missing":
+            raise AppError("model_not_found", "There is no model called “missing”.", "Look again.")
 
     async def plan(self, request: PlanRequest) -> Plan:
         await self._enter("machine.plan", request=request)
-        if request.ref == "missing":
-            raise AppError("model_not_found", "There is no model called “missing”.", "Look again.")
+        self._check(request.ref)
         shape = self.shapes.get(request.ref, self.default_shape)
         profiles = read_profiles()
         if request.machine:
@@ -143,4 +205,5 @@ class FakeMachine:
             return with_speed(make_plan(shape, question, machine), shape, profiles.speed(profile))
         here = budgets(self.inventory(), (), NVME_FILE)
         question, machine = ask(request, shape, here)
-        return make_plan(shape, question, machine)
+        plan = make_plan(shape, question, machine)
+        return msgspec.structs.replace(plan, real=self.real)

@@ -1,23 +1,38 @@
-"""`freehold machine`: what this machine is made of."""
+"""`freehold machine`: what this machine is made of, and how fast it is."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import datetime
 import json
+import sys
 
 import msgspec
 
 from freehold.devices.nvml import Nvml
+from freehold.library.model_maker.gauges import write_gauge
+from freehold.machine.calibrating import Tools, calibrate
+from freehold.machine.calibration import to_info
 from freehold.machine.inventory import take_inventory
-from freehold.paths import user_paths
+from freehold.machine.memory import MachineMemory, machine_key
+from freehold.machine.service import open_places
+from freehold.paths import Paths, user_paths
 from freehold.power.sources import RaplSource as Rapl
 from freehold.power.sources import Source, find_rapl, gpu_sources
 from freehold.units import format_bytes
-from freehold.wire_machine import Gpu, Inventory
+from freehold.wire_machine import CalibrationInfo, Gpu, Inventory
+
+BUSY_LOAD = 0.7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure memory, processor, GPUs and disk first: about 20 seconds",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -25,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the inventory and the meters."""
     paths = user_paths()
     paths.create()
+    if args.calibrate:
+        asyncio.run(_calibrate(paths, quiet=args.json))
     nvml, note = Nvml.open()
     try:
         inventory = take_inventory(nvml, note, [paths.models])
@@ -32,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if nvml is not None:
             nvml.close()
+    known = MachineMemory(paths.data / "machine.json").calibration(machine_key(inventory))
+    measured = to_info(known) if known is not None else None
     access = find_rapl()
     sources += [Rapl(zone) for zone in access.zones]
     meters = [
@@ -39,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
         for s in sources
     ] or [{"source": "estimate from load", "level": "estimate", "error": 0.5}]
     if args.json:
-        print(json.dumps({**msgspec.to_builtins(inventory), "meters": meters}))
+        calibration = msgspec.to_builtins(measured)
+        inside = msgspec.to_builtins(inventory)
+        print(json.dumps({**inside, "meters": meters, "calibration": calibration}))
         return 0
-    for line in describe(inventory):
+    for line in [*describe(inventory), *describe_speed(measured)]:
         print(line)
     for meter in meters:
         print(f"Meter    {meter['source']} ({meter['level']}, ± {meter['error']:.0%})")
@@ -49,6 +70,61 @@ def run(args: argparse.Namespace) -> int:
         print("         The processor's energy counters may not be read. This udev rule allows it:")
         print(f"         {access.udev_rule}")
     return 0
+
+
+async def _calibrate(paths: Paths, *, quiet: bool) -> None:
+    """Measure this machine in this process; a server that runs takes it from the file."""
+
+    def tell(fraction: float, words: str) -> None:
+        if not quiet and sys.stderr.isatty():
+            print(f"\r{fraction:4.0%}  {words:<40}", end="", file=sys.stderr, flush=True)
+
+    places = await open_places(paths)
+    try:
+        inventory = await places.inventory()
+        found = await calibrate(
+            Tools(write_gauge),
+            machine=machine_key(inventory),
+            gpus=places.engine_gpus(inventory, paths.models),
+            scratch=paths.cache,
+            models=paths.models,
+            tell=tell,
+        )
+        places.memory.keep_calibration(found)
+    finally:
+        places.close()
+        if not quiet and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+
+def describe_speed(found: CalibrationInfo | None) -> list[str]:
+    """Return what was measured as lines for a person."""
+    if found is None:
+        return ["Speed    not measured: `freehold machine --calibrate` takes about 20 seconds"]
+    day = datetime.datetime.fromtimestamp(found.taken_at).astimezone()
+    lines = [
+        f"Speed    measured on {day:%Y-%m-%d %H:%M}: memory {rate_words(found.ram_bytes_per_s)}, "
+        f"weights {rate_words(found.weight_bytes_per_s)}, "
+        f"prompts {found.matrix_flops / 1e9:.0f} GFLOP/s"
+    ]
+    if found.disk_bytes_per_s is not None:
+        lines.append(f"         models disk {rate_words(found.disk_bytes_per_s)}")
+    lines += [
+        f"         {gpu.uuid}: weights {rate_words(gpu.memory_bytes_per_s)}, "
+        f"prompts {gpu.flops / 1e12:.1f} TFLOP/s, PCIe {rate_words(gpu.pcie_bytes_per_s)}"
+        for gpu in found.gpus
+    ]
+    if found.load > BUSY_LOAD:
+        lines.append(
+            f"         other programs were busy meanwhile (load {found.load:.1f}): "
+            "measure again when it is quiet"
+        )
+    return lines
+
+
+def rate_words(bytes_per_s: float) -> str:
+    """Return a rate as `17.9 GB/s`."""
+    return f"{format_bytes(round(bytes_per_s))}/s"
 
 
 def describe(inventory: Inventory) -> list[str]:
