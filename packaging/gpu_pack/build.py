@@ -14,7 +14,6 @@ from bootstrap.build_plan import Toolkit
 from bootstrap.progress import Counter, SetupError, say
 from gpu_pack.sources import assemble
 
-LIBRARIES = ("libggml-cuda.so", "libmoe_kernels.so")
 NEEDED_BYTES = 6_000_000_000
 # Code for the A100 and the H100 families, and PTX that newer GPUs translate for themselves.
 ARCHITECTURES = "80-real;90-real;90-virtual"
@@ -54,6 +53,7 @@ def build(checkout: native_build.Checkout, cache: Path, options: Options) -> Pat
         defines = _defines(toolkit, options, place / "src", cublas, tools)
         _configure(checkout, place, tools, defines)
         _compile(place, tools)
+        _compile_kernels(checkout, place, tools, toolkit, options)
         say(f"Compiled in {(time.monotonic() - started) / 60:.1f} min")
         return _collect(place, toolkit, options)
 
@@ -94,19 +94,34 @@ def _configure(
 def _compile(place: Path, tools: Path) -> None:
     jobs = os.cpu_count() or 1
     arguments = [str(tools / "bin/ninja"), "-C", str(place / "tree"), f"-j{jobs}",
-                 "ggml-cuda", "moe_kernels"]  # fmt: skip
+                 "ggml-cuda"]  # fmt: skip
     log = place / "build.log"
     counter = Counter("Building the GPU pack (once, an hour or more on two cores)")
     if native_build.run_logged(arguments, tools, log, counter, jobs=jobs) != 0:
         raise environment.explain(log, "The GPU pack could not be built.")
 
 
+def _compile_kernels(
+    checkout: native_build.Checkout, place: Path, tools: Path, toolkit: Toolkit, options: Options
+) -> None:
+    jobs = os.cpu_count() or 1
+    real = [name.removesuffix("-real") for name in options.architectures.split(";")]
+    numbers = " ".join(name for name in real if name.isdecimal())
+    arguments = ["make", "-C", str(checkout.kernels), f"-j{jobs}", "cuda",
+                 f"BUILD={place / 'kernels'}", f"NVCC={toolkit.nvcc}",
+                 f"ARCHITECTURES={numbers}"]  # fmt: skip
+    log = place / "kernels.log"
+    say("Compiling the expert kernels …")
+    if native_build.run_logged(arguments, tools, log, Counter("Expert kernels"), jobs=jobs) != 0:
+        raise environment.explain(log, "The expert kernels could not be built.")
+
+
 def _collect(place: Path, toolkit: Toolkit, options: Options) -> Path:
     fresh, pack = place / "pack.part", place / "pack"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    for name in LIBRARIES:
-        shutil.copy(place / "tree/pack" / name, fresh)
+    shutil.copy(place / "tree/pack/libggml-cuda.so", fresh)
+    shutil.copy(place / "kernels/libmoe_kernels.so", fresh)
     about = {
         "llama_cpp": native_build.SOURCE_NAME,
         "toolkit": ".".join(map(str, toolkit.version)),

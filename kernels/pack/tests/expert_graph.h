@@ -40,10 +40,13 @@ struct Built {
 
 class LayerBuilder {
   public:
-    explicit LayerBuilder(const Layer & layer, unsigned seed = 1) : layer_(layer), random_(seed) {}
+    static constexpr size_t MEMORY_BYTES = size_t(96) << 20;
+
+    // memory: MEMORY_BYTES that the tensors live in; null: ggml takes its own.
+    explicit LayerBuilder(const Layer & layer, void * memory = nullptr) : layer_(layer), memory_(memory) {}
 
     void build(Built & built) {
-        ggml_init_params params = {size_t(96) << 20, nullptr, false};
+        ggml_init_params params = {MEMORY_BYTES, memory_, false};
         built.context = context_ = ggml_init(params);
         built.graph = graph_ = ggml_new_graph(context_);
         built.x = values(GGML_TYPE_F32, layer_.hidden, layer_.tokens);
@@ -161,7 +164,8 @@ class LayerBuilder {
     }
 
     Layer layer_;
-    std::mt19937 random_;
+    void * memory_;
+    std::mt19937 random_{1};
     ggml_context * context_ = nullptr;
     ggml_cgraph * graph_ = nullptr;
 };
