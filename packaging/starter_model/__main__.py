@@ -7,6 +7,7 @@ some need both.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -84,7 +85,15 @@ def _export(arguments: argparse.Namespace) -> None:
         raise SystemExit(f"{arguments.out} has {size} bytes; {MOST_BYTES} are the most.")
     if arguments.out == SHIPPED:
         PLOT.write_text(draw(read_log(arguments.folder / "log.jsonl")), encoding="utf-8")
+        _write_sums()
     print(f"{arguments.out}: {size / 1e6:.1f} MB after {facts['tokens'] / 1e6:.1f} M tokens")
+
+
+def _write_sums() -> None:
+    """Note the checksums the app compares bundled models with, as `sha256sum *.gguf` does."""
+    models = sorted(SHIPPED.parent.glob("*.gguf"))
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in models]
+    SHIPPED.with_name("SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
