@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from freehold.wire_power import CalibrationResult, Plug
+
 
 class Value(msgspec.Struct, frozen=True):
     """A frozen value of the API."""
@@ -156,17 +158,8 @@ class Payback(Value, frozen=True, kw_only=True):
 # --- what the person set ---------------------------------------------------------------------
 
 Standby = Literal["own line", "by seat", "by use"]
-PlugKind = Literal["shelly-2", "shelly-1", "tasmota"]
 By = Literal["person", "model", "day", "hour"]
-PowerSpan = Literal["minute", "hour", "day", "month"]
 DayName = Literal["workday", "weekend", "holiday"]
-
-
-class Plug(Value, frozen=True, kw_only=True):
-    """A smart plug on the local network that measures the whole machine."""
-
-    kind: PlugKind
-    host: str
 
 
 class ExchangeRate(Value, frozen=True, kw_only=True):
@@ -182,7 +175,9 @@ class CostsSettings(Value, frozen=True, kw_only=True):
 
     capital: what was paid for the machine, in dollars as the prices are. elsewhere: an API or
     subscription of the price list, "" for the first open model; seats: how many subscriptions.
-    rates: what other currencies are worth, each from its day on.
+    rates: what other currencies are worth, each from its day on. supply_efficiency: of the power
+    supply, 0.5 to 1, used where nothing measures at the wall; 0 for not used. calibration: what
+    was fitted beside a plug, used instead of it.
     """
 
     capital: Decimal = Decimal(0)
@@ -192,6 +187,8 @@ class CostsSettings(Value, frozen=True, kw_only=True):
     country: str = ""
     rates: tuple[ExchangeRate, ...] = ()
     plug: Plug | None = None
+    supply_efficiency: Decimal = Decimal(0)
+    calibration: CalibrationResult | None = None
 
 
 class TariffPeriod(Value, frozen=True, kw_only=True):
@@ -264,98 +261,3 @@ class TariffState(Value, frozen=True, kw_only=True):
     plan: TariffPlan | None = None
     series: SeriesState | None = None
     problem: str = ""
-
-
-# --- meters ----------------------------------------------------------------------------------
-
-
-class MeterState(Value, frozen=True, kw_only=True):
-    """A meter and how well it measures; error_share 0.5 is ± 50 %."""
-
-    source: str
-    level: str
-    error_share: float
-
-
-class Meters(Value, frozen=True, kw_only=True):
-    """The meters counted together now, and what could be added.
-
-    unreadable: processor counters this user may not read; `udev_rule` lets a group read them.
-    """
-
-    counted: tuple[MeterState, ...]
-    level: str
-    plug: Plug | None = None
-    unreadable: tuple[str, ...] = ()
-    udev_rule: str = ""
-
-
-class PowerPart(Value, frozen=True, kw_only=True):
-    """One meter's power; `watts` is None in a gap, `reason` says why."""
-
-    source: str
-    level: str
-    error_share: float
-    watts: float | None
-    reason: str = ""
-
-
-class LivePower(Value, frozen=True, kw_only=True):
-    """What the machine draws now; None figures are not known.
-
-    watts: the sum of all parts, None while one of them has a gap. tokens_per_s and
-    joules_per_token (rest included) over the last ten seconds.
-    """
-
-    level: str
-    error_share: float
-    parts: tuple[PowerPart, ...] = ()
-    watts: float | None = None
-    tokens_per_s: float = 0.0
-    joules_per_token: float | None = None
-    money_per_hour: Decimal | None = None
-    currency: str = "USD"
-
-
-class PowerPoint(Value, frozen=True, kw_only=True):
-    """Mean figures of one stretch; `watts` has one entry a part, None is a gap."""
-
-    at: float
-    watts: tuple[float | None, ...]
-    tokens_per_s: float
-
-
-class PowerCurve(Value, frozen=True, kw_only=True):
-    """A span of power, oldest first; at most a screen of points of `point_s` seconds each."""
-
-    span: PowerSpan
-    span_s: int
-    point_s: int
-    parts: tuple[str, ...]
-    points: tuple[PowerPoint, ...]
-
-
-class PricedHours(Value, frozen=True, kw_only=True):
-    """A stretch of the day with one price."""
-
-    days: str
-    start: str
-    end: str
-    price: Decimal
-
-
-class Advice(Value, frozen=True, kw_only=True):
-    """Advice with its figures; None where a figure is not known yet.
-
-    idle_loaded_watts: at rest with a model loaded; idle_empty_watts: without one. Money a month
-    of 730 h at the present price.
-    """
-
-    sentences: tuple[str, ...]
-    level: str
-    currency: str
-    idle_loaded_watts: float | None = None
-    idle_empty_watts: float | None = None
-    idle_per_month: Decimal | None = None
-    unloading_saves_per_month: Decimal | None = None
-    hours: tuple[PricedHours, ...] = ()

@@ -107,7 +107,7 @@ async def measure(pairs: int, folder: Path) -> int:
     await metered.load(
         LoadOptions(path=str(small_model()), parallel=STREAMS, context_tokens=8192, threads=1)
     )
-    metering.start()
+    await metering.start()
     speeds: dict[bool, list[float]] = {True: [], False: []}
     worked_s: dict[bool, float] = {True: 0.0, False: 0.0}
     try:

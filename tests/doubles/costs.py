@@ -46,23 +46,29 @@ from freehold.server.cost_answers import (
 from freehold.server.costs_file import check_costs
 from freehold.wire import Changed
 from freehold.wire_costs import (
-    Advice,
     By,
     CostsSettings,
     CostSummary,
-    LivePower,
-    Meters,
     OwnOrRent,
     OwnOrRentAnswer,
     Payback,
-    Plug,
-    PowerCurve,
-    PowerSpan,
     PriceList,
     SeriesImport,
     SeriesState,
     TariffPlan,
     TariffState,
+)
+from freehold.wire_power import (
+    Advice,
+    CalibrationResult,
+    CalibrationState,
+    LimitState,
+    LivePower,
+    Meters,
+    Plug,
+    PlugTrial,
+    PowerCurve,
+    PowerSpan,
 )
 
 NOW = datetime.datetime(2026, 11, 24, 9, tzinfo=datetime.UTC).timestamp()
@@ -93,6 +99,9 @@ class FakeCosts:
         self.curves: dict[str, PowerCurve] = {}
         self.counted_meters = Meters(counted=(), level="estimate")
         self.plugs: dict[str, str] = {}
+        self.refusals: dict[str, Callable[[Plug], AppError]] = {}
+        self.calibrating = CalibrationState()
+        self.sweep = LimitState(problem="There is no NVIDIA GPU here.")
         self.told_advice = Advice(sentences=(), level="estimate", currency="USD")
         self.own_prices: Path | None = None
 
@@ -167,12 +176,18 @@ class FakeCosts:
 
     async def meters(self) -> Meters:
         await self._enter("costs.meters")
-        return msgspec.structs.replace(self.counted_meters, plug=self.stored.plug)
+        return self._meters()
 
-    async def set_plug(self, plug: Plug | None) -> Meters:
+    async def set_plug(self, plug: Plug | PlugTrial | None) -> Meters:
         await self._enter("costs.set_plug", plug=plug)
+        kept = None
         if plug is not None:
-            check_costs(CostsSettings(plug=plug))
+            kept = Plug(
+                kind=plug.kind, host=plug.host, user=plug.user, fingerprint=plug.fingerprint
+            )
+            check_costs(CostsSettings(plug=kept))
+            if kept.kind in self.refusals:
+                raise self.refusals[kept.kind](kept)
             if self.plugs.get(plug.host) != plug.kind:
                 raise AppError(
                     "network_failed",
@@ -180,9 +195,70 @@ class FakeCosts:
                     "Check the address.",
                     retryable=True,
                 )
-        self.stored = msgspec.structs.replace(self.stored, plug=plug)
+        self.stored = msgspec.structs.replace(self.stored, plug=kept)
         self._push(Changed(topic="costs"))
-        return msgspec.structs.replace(self.counted_meters, plug=plug)
+        return self._meters()
+
+    def _meters(self) -> Meters:
+        own = self.stored
+        needs = "" if own.plug else "A calibration needs a plug or a management board."
+        return msgspec.structs.replace(
+            self.counted_meters,
+            plug=own.plug,
+            calibration=own.calibration,
+            cannot_calibrate=needs,
+        )
+
+    async def calibration(self) -> CalibrationState:
+        await self._enter("costs.calibration")
+        return self.calibrating
+
+    async def calibrate(self) -> CalibrationState:
+        await self._enter("costs.calibrate")
+        if self.stored.plug is None:
+            raise AppError("conflict", "A calibration needs a plug.", "Set one first.")
+        if self.calibrating.phase not in ("rest", "load"):
+            self.calibrating = CalibrationState(phase="rest", seconds_left=600.0)
+        return self.calibrating
+
+    async def cancel_calibration(self) -> CalibrationState:
+        await self._enter("costs.cancel_calibration")
+        if self.calibrating.phase in ("rest", "load"):
+            self.calibrating = CalibrationState(phase="cancelled")
+        return self.calibrating
+
+    def end_calibration(self, result: CalibrationResult) -> None:
+        """End a calibration as it does after ten minutes."""
+        self.calibrating = CalibrationState(phase="done", share=1.0, result=result)
+        self.stored = msgspec.structs.replace(self.stored, calibration=result)
+        self._push(Changed(topic="costs"))
+
+    async def forget_calibration(self) -> Meters:
+        await self._enter("costs.forget_calibration")
+        self.stored = msgspec.structs.replace(self.stored, calibration=None)
+        self._push(Changed(topic="costs"))
+        return self._meters()
+
+    async def limits(self) -> LimitState:
+        await self._enter("costs.limits")
+        return self.sweep
+
+    async def measure_limit(self) -> LimitState:
+        await self._enter("costs.measure_limit")
+        if self.sweep.limit_watts is None:
+            raise AppError("not_supported", "There is no GPU here.", "Use another machine.")
+        self.sweep = msgspec.structs.replace(self.sweep, measuring=True, seconds_left=60.0)
+        return self.sweep
+
+    async def cancel_limit(self) -> LimitState:
+        await self._enter("costs.cancel_limit")
+        self.sweep = msgspec.structs.replace(self.sweep, measuring=False, seconds_left=0.0)
+        return self.sweep
+
+    async def forget_limits(self) -> LimitState:
+        await self._enter("costs.forget_limits")
+        self.sweep = msgspec.structs.replace(self.sweep, points=(), best=None, sentence="")
+        return self.sweep
 
     async def advice(self) -> Advice:
         await self._enter("costs.advice")
@@ -212,7 +288,9 @@ class FakeCosts:
     async def save_settings(self, settings: CostsSettings) -> CostsSettings:
         await self._enter("costs.save_settings", settings=settings)
         check_costs(settings)
-        self.stored = msgspec.structs.replace(settings, plug=self.stored.plug)
+        self.stored = msgspec.structs.replace(
+            settings, plug=self.stored.plug, calibration=self.stored.calibration
+        )
         self._push(Changed(topic="costs"))
         return self.stored
 

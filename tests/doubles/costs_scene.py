@@ -12,8 +12,10 @@ from doubles.costs import NOW
 from doubles.ledger_month import month_of_lines
 from freehold.power.history import POINT_S, SPAN_S
 from freehold.wire_costs import (
-    Advice,
     CostsSettings,
+)
+from freehold.wire_power import (
+    Advice,
     LivePower,
     Meters,
     MeterState,

@@ -75,7 +75,7 @@ async def test_sixteen_streams_share_out_the_meter_exactly() -> None:
     meter = ScriptedMeter(power)
     metering = Metering(book, [meter], lambda _at: PRICE)  # type: ignore[arg-type]
     engine = MeteredEngine(ProcessEngine(), "tiny", metering)
-    metering.start()
+    await metering.start()
     options = LoadOptions(path=str(tiny_model()), parallel=STREAMS, context_tokens=8192, threads=1)
     await engine.load(options)
     await until(lambda: metering.account.idle_watts is not None, timeout_s=30)

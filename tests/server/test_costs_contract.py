@@ -25,11 +25,13 @@ from freehold.wire_costs import (
     CostsSettings,
     ExchangeRate,
     OwnOrRent,
-    Plug,
     SeriesImport,
     TariffPeriod,
     TariffPlan,
     TariffTier,
+)
+from freehold.wire_power import (
+    Plug,
 )
 
 NOW = datetime.datetime(2026, 11, 24, 9, tzinfo=datetime.UTC).timestamp()

@@ -25,11 +25,19 @@ from freehold.power.readings import Meter
 from freehold.power.rest import RestPower
 from freehold.power.sampler import ComponentPower, Sample
 from freehold.power.sources import RaplAccess
-from freehold.server.cost_power import priced_hours
+from freehold.server.power_advice import priced_hours
 from freehold.server.costs_file import CostsFile
 from freehold.server.wiring import open_costs
 from freehold.wire import Settings
-from freehold.wire_costs import CostsSettings, LivePower, Plug, TariffPeriod, TariffPlan
+from freehold.wire_costs import (
+    CostsSettings,
+    TariffPeriod,
+    TariffPlan,
+)
+from freehold.wire_power import (
+    LivePower,
+    Plug,
+)
 
 NOW = datetime.datetime(2026, 11, 24, 9, tzinfo=datetime.UTC).timestamp()
 TEN_YEARS_S = 10 * 365.25 * 86_400

@@ -145,7 +145,7 @@ async def test_without_meters_tokens_are_still_counted(tmp_path: Path) -> None:
         clock = Clock()
         ledger = Ledger(database)
         metering = Metering(ledger, [], lambda _: PRICE, clock=clock, wall_clock=clock.wall)
-        metering.start()
+        await metering.start()
         assert await metering.used("a", 1.0) is None
         metering.request_began()
         metering.request_ended(ended("a", 0.0, clock))
@@ -168,7 +168,7 @@ async def test_the_real_sampler_reads_and_stops() -> None:
 
     book = Book()
     metering = Metering(book, [Counting()], lambda _: PRICE)  # type: ignore[arg-type]
-    metering.start()
+    await metering.start()
     await metering.used("nobody", 0.0)
     await metering.used("nobody", 0.0)
     await metering.close()

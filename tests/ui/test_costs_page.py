@@ -25,17 +25,19 @@ from freehold.ui.state.session import Session
 from freehold.ui.state.settings import SettingsState
 from freehold.ui.theme import Theme
 from freehold.wire_costs import (
-    Advice,
     CostsSettings,
     ExchangeRate,
+    TariffPeriod,
+    TariffPlan,
+)
+from freehold.wire_power import (
+    Advice,
     LivePower,
     Meters,
     MeterState,
     PowerCurve,
     PowerPart,
     PowerPoint,
-    TariffPeriod,
-    TariffPlan,
 )
 
 

@@ -10,7 +10,9 @@ from freehold.ui.state.session import Session
 from freehold.ui.status_strip import StatusStrip
 from freehold.ui.theme import Theme
 from freehold.wire import ReplyStats
-from freehold.wire_costs import LivePower
+from freehold.wire_power import (
+    LivePower,
+)
 
 
 async def test_watts_are_shown_with_their_level_while_somebody_looks(

@@ -23,7 +23,6 @@ from freehold.power.readings import (
     Meter,
     Reading,
     energy_between,
-    wall_energy,
 )
 from freehold.power.shares import share_out_units
 
@@ -80,12 +79,6 @@ def test_no_stream_of_counters_gives_negative_or_impossible_energy(
         found = energy_between(GPU, earlier, later)
         if isinstance(found, Energy):
             assert 0 <= found.watts <= 2 * GPU.max_watts
-
-
-def test_wall_energy_adds_the_supply_loss() -> None:
-    assert wall_energy(920_000_000, 0.92) == 1_000_000_000
-    with pytest.raises(ValueError, match="efficient"):
-        wall_energy(1, 1.2)
 
 
 work = st.builds(

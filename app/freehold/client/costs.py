@@ -13,23 +13,28 @@ import msgspec
 
 from freehold.client.calls import Call, Decode
 from freehold.wire_costs import (
-    Advice,
     By,
     CostsSettings,
     CostSummary,
-    LivePower,
-    Meters,
     OwnOrRent,
     OwnOrRentAnswer,
     Payback,
-    Plug,
-    PowerCurve,
-    PowerSpan,
     PriceList,
     SeriesImport,
     SeriesState,
     TariffPlan,
     TariffState,
+)
+from freehold.wire_power import (
+    Advice,
+    CalibrationState,
+    LimitState,
+    LivePower,
+    Meters,
+    Plug,
+    PlugTrial,
+    PowerCurve,
+    PowerSpan,
 )
 
 Form = Literal["csv", "pdf"]
@@ -75,8 +80,40 @@ class CostsClient(Protocol):
         """Return the meters counted together, and what could be added."""
         ...
 
-    async def set_plug(self, plug: Plug | None) -> Meters:
-        """Read the machine by a plug, which is tried first, or no longer (local clients only)."""
+    async def set_plug(self, plug: Plug | PlugTrial | None) -> Meters:
+        """Read the machine by a plug or board, which is tried first, or no longer (local only)."""
+        ...
+
+    async def calibration(self) -> CalibrationState:
+        """Return how far a calibration beside a plug is."""
+        ...
+
+    async def calibrate(self) -> CalibrationState:
+        """Begin a calibration, which takes ten minutes (local clients only)."""
+        ...
+
+    async def cancel_calibration(self) -> CalibrationState:
+        """End a calibration without a result (local clients only)."""
+        ...
+
+    async def forget_calibration(self) -> Meters:
+        """Count the rest of the machine no longer by a calibration (local clients only)."""
+        ...
+
+    async def limits(self) -> LimitState:
+        """Return the power-limit sweep."""
+        ...
+
+    async def measure_limit(self) -> LimitState:
+        """Begin to measure a minute at the limit that is set now (local clients only)."""
+        ...
+
+    async def cancel_limit(self) -> LimitState:
+        """End that without a point (local clients only)."""
+        ...
+
+    async def forget_limits(self) -> LimitState:
+        """Remove the points of the sweep (local clients only)."""
         ...
 
     async def advice(self) -> Advice:
@@ -149,9 +186,41 @@ class HttpCosts:
         """Return the meters counted together, and what could be added."""
         return await self._send("GET", "/meters", Meters)
 
-    async def set_plug(self, plug: Plug | None) -> Meters:
-        """Read the machine by a plug, or no longer."""
+    async def set_plug(self, plug: Plug | PlugTrial | None) -> Meters:
+        """Read the machine by a plug or board, or no longer."""
         return await self._send("DELETE" if plug is None else "PUT", "/plug", Meters, plug)
+
+    async def calibration(self) -> CalibrationState:
+        """Return how far a calibration is."""
+        return await self._send("GET", "/calibration", CalibrationState)
+
+    async def calibrate(self) -> CalibrationState:
+        """Begin a calibration."""
+        return await self._send("POST", "/calibration", CalibrationState)
+
+    async def cancel_calibration(self) -> CalibrationState:
+        """End a calibration without a result."""
+        return await self._send("POST", "/calibration/cancel", CalibrationState)
+
+    async def forget_calibration(self) -> Meters:
+        """Count the rest of the machine no longer by a calibration."""
+        return await self._send("DELETE", "/calibration", Meters)
+
+    async def limits(self) -> LimitState:
+        """Return the power-limit sweep."""
+        return await self._send("GET", "/limits", LimitState)
+
+    async def measure_limit(self) -> LimitState:
+        """Begin to measure at the limit that is set now."""
+        return await self._send("POST", "/limits", LimitState)
+
+    async def cancel_limit(self) -> LimitState:
+        """End a measurement without a point."""
+        return await self._send("POST", "/limits/cancel", LimitState)
+
+    async def forget_limits(self) -> LimitState:
+        """Remove the points of the sweep."""
+        return await self._send("DELETE", "/limits", LimitState)
 
     async def advice(self) -> Advice:
         """Return what could be saved."""

@@ -13,7 +13,10 @@ from freehold.devices.nvml import Nvml
 from freehold.paths import user_paths
 from freehold.power.discovery import find_sources
 from freehold.power.sampler import MeterReader, Sample, choose_sources
-from freehold.wire_costs import LivePower, PowerPart
+from freehold.wire_power import (
+    LivePower,
+    PowerPart,
+)
 
 EVERY_S = 1.0
 MOST_S = 3600

@@ -60,6 +60,16 @@ class GpuReading:
     processes: tuple[GpuProcess, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PowerLimits:
+    """The power limit a GPU has now, and between which it can be set, in whole watts."""
+
+    name: str
+    now_watts: int
+    least_watts: int
+    most_watts: int
+
+
 class Nvml:
     """An open session with the driver; `close` ends it."""
 
@@ -155,6 +165,22 @@ class Nvml:
             ),
             processes=self._processes(handle) if processes else (),
         )
+
+    def power_limits(self, index: int) -> PowerLimits | None:
+        """Return a GPU's power limit and its bounds; None where it has none or is away."""
+        lib = self._library
+        handle = self._handle(index)
+        if handle is None:
+            return None
+        now = _watts(self._ask(lib.nvmlDeviceGetPowerManagementLimit, handle))
+        bounds = self._ask(lib.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+        if now is None or not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+            return None
+        least, most = (_watts(bound) for bound in bounds)
+        if least is None or most is None or not 0 < least <= most:
+            return None
+        name = _text(self._ask(lib.nvmlDeviceGetName, handle)) or "NVIDIA GPU"
+        return PowerLimits(name, round(now), round(least), round(most))
 
     def _processes(self, handle: Any) -> tuple[GpuProcess, ...]:
         running = self._ask(self._library.nvmlDeviceGetComputeRunningProcesses, handle) or ()

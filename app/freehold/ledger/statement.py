@@ -30,6 +30,7 @@ MICROJOULES_PER_KWH = Decimal(3_600_000_000_000)
 REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 LEVEL_WORDS = {
     "wall": "measured at the wall",
+    "calculated": "calculated for the whole machine from GPU, processor and a calibration",
     "gpu+cpu": "measured at GPU and processor; fans, disks and power supply are not in it",
     "gpu": "measured at the GPU alone; the rest of the machine is not in it",
     "estimate": "estimated, ± 50 %",

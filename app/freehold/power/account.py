@@ -55,7 +55,13 @@ class RequestEnergy:
     settled_until_s: float
 
 
-_WEAKNESS: dict[Level, int] = {"wall": 0, "gpu+cpu": 1, "gpu": 2, "estimate": 3}
+_WEAKNESS: dict[Level, int] = {
+    "wall": 0,
+    "calculated": 1,
+    "gpu+cpu": 2,
+    "gpu": 3,
+    "estimate": 4,
+}
 
 
 @dataclass(slots=True)

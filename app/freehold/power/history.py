@@ -1,13 +1,17 @@
-"""The last minute, hour, day and month of power, never more than a screen of points each."""
+"""The last minute, hour, day and month of power, never more than a screen of points each.
+
+Points are kept as sums, so that one which a restart cut in two goes on where it was.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Span = Literal["minute", "hour", "day", "month"]
-# Seconds one point stands for; 120 to 720 points fill a span.
+# Seconds one point stands for; 60 to 744 points fill a span.
 POINT_S: Final[dict[Span, int]] = {"minute": 1, "hour": 10, "day": 120, "month": 3600}
 SPAN_S: Final[dict[Span, int]] = {
     "minute": 60,
@@ -15,6 +19,8 @@ SPAN_S: Final[dict[Span, int]] = {
     "day": 86_400,
     "month": 2_678_400,
 }
+# A minute is over before a server has started again.
+KEPT_SPANS: Final[tuple[Span, ...]] = ("hour", "day", "month")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,9 @@ class Point:
 
 
 @dataclass(slots=True)
-class _Bucket:
+class Bucket:
+    """The sums of one stretch: seconds and joules of each component, and tokens."""
+
     start: float
     seconds: list[float] = field(default_factory=list)
     joules: list[float] = field(default_factory=list)
@@ -35,6 +43,7 @@ class _Bucket:
     span_s: float = 0.0
 
     def add(self, watts: tuple[float | None, ...], tokens: float, span_s: float) -> None:
+        """Add a part of the stretch."""
         missing = len(watts) - len(self.joules)
         self.joules += [0.0] * missing
         self.seconds += [0.0] * missing
@@ -45,7 +54,9 @@ class _Bucket:
         self.tokens += tokens
         self.span_s += span_s
 
+    @property
     def point(self) -> Point:
+        """Return the means."""
         watts = tuple(
             joules / seconds if seconds > 0 else None
             for joules, seconds in zip(self.joules, self.seconds, strict=True)
@@ -57,26 +68,40 @@ class PowerHistory:
     """Points of four spans, each with its own resolution, in bounded memory."""
 
     def __init__(self) -> None:
-        self._points: dict[Span, deque[Point]] = {
-            span: deque(maxlen=SPAN_S[span] // POINT_S[span]) for span in POINT_S
+        self._buckets: dict[Span, deque[Bucket]] = {
+            span: deque(maxlen=SPAN_S[span] // POINT_S[span] + 1) for span in POINT_S
         }
-        self._open: dict[Span, _Bucket] = {}
+        self._changed: dict[tuple[Span, float], Bucket] = {}
 
     def add(self, at: float, watts: tuple[float | None, ...], tokens: float, span_s: float) -> None:
         """Add a stretch that ended at Unix time `at`, during which `tokens` were made.
 
-        A clock that went back starts no earlier bucket: the stretch joins the open one.
+        A clock that went back a little starts no earlier point: the stretch joins the newest. One
+        that was set back further takes away the points that are now to come.
         """
         for span, step in POINT_S.items():
             start = at // step * step
-            bucket = self._open.get(span)
-            if bucket is None or start > bucket.start:
-                if bucket is not None:
-                    self._points[span].append(bucket.point())
-                bucket = self._open[span] = _Bucket(start)
-            bucket.add(watts, tokens, span_s)
+            kept = self._buckets[span]
+            while kept and kept[-1].start > start + SPAN_S[span]:
+                self._changed.pop((span, kept.pop().start), None)
+            if not kept or start > kept[-1].start:
+                kept.append(Bucket(start))
+            kept[-1].add(watts, tokens, span_s)
+            if span in KEPT_SPANS:
+                self._changed[span, kept[-1].start] = kept[-1]
 
     def points(self, span: Span) -> tuple[Point, ...]:
         """Return a span's points in order, the unfinished one last."""
-        bucket = self._open.get(span)
-        return (*self._points[span], *([bucket.point()] if bucket else []))
+        return tuple(bucket.point for bucket in self._buckets[span])
+
+    def restore(self, span: Span, buckets: Iterable[Bucket], now: float) -> None:
+        """Put in what was kept, if it is not older than the span nor of a time to come."""
+        kept = self._buckets[span]
+        kept.clear()
+        kept.extend(b for b in buckets if now - SPAN_S[span] <= b.start <= now)
+
+    def take_changed(self) -> list[tuple[Span, Bucket]]:
+        """Return the points that changed since the last call, to be kept."""
+        changed = [(span, bucket) for (span, _), bucket in self._changed.items()]
+        self._changed.clear()
+        return changed

@@ -85,21 +85,22 @@ def parse_plug(kind: Kind, answer: Any) -> tuple[float | None, int | None]:
     Units of the devices: Shelly Gen2 W and Wh, Shelly Gen1 W and Wmin, Tasmota W and kWh.
     """
     if kind == "shelly-2":
-        watts = _number(answer, "apower")
-        energy_wh = _number(answer, "aenergy", "total")
+        watts = read_number(answer, "apower")
+        energy_wh = read_number(answer, "aenergy", "total")
         return watts, _microjoules(energy_wh, 3600)
     if kind == "shelly-1":
-        watts = _number(answer, "meters", 0, "power")
-        return watts, _microjoules(_number(answer, "meters", 0, "total"), 60)
-    watts = _number(answer, "StatusSNS", "ENERGY", "Power")
-    return watts, _microjoules(_number(answer, "StatusSNS", "ENERGY", "Total"), 3_600_000)
+        watts = read_number(answer, "meters", 0, "power")
+        return watts, _microjoules(read_number(answer, "meters", 0, "total"), 60)
+    watts = read_number(answer, "StatusSNS", "ENERGY", "Power")
+    return watts, _microjoules(read_number(answer, "StatusSNS", "ENERGY", "Total"), 3_600_000)
 
 
 def _microjoules(value: float | None, joules_per_unit: int) -> int | None:
     return None if value is None else round(value * joules_per_unit * 1e6)
 
 
-def _number(answer: Any, *path: str | int) -> float | None:
+def read_number(answer: Any, *path: str | int) -> float | None:
+    """Return the number at a path into an answer; None where there is none that can be."""
     found = answer
     for key in path:
         if isinstance(key, int):

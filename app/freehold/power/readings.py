@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["wall", "gpu+cpu", "gpu", "estimate"]
+Level = Literal["wall", "calculated", "gpu+cpu", "gpu", "estimate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
     """What a source measures and how well.
 
-    level: "wall" sees everything; "gpu+cpu" and "gpu" see those parts; "estimate" sees nothing.
+    level: "wall" sees everything; "calculated" adds what is not seen by a calibration or the power
+    supply's efficiency; "gpu+cpu" and "gpu" see those parts; "estimate" sees nothing.
     error_share: half-width of the stated error (0.5 is ± 50 %); wrap_microjoules: where the
     counter starts again at zero; max_watts: more than this cannot be, so it is a fault.
     """
@@ -99,13 +100,3 @@ def _from_counter(meter: Meter, earlier: Reading, later: Reading, span_s: float)
     if difference > limit:
         return Gap(earlier.at_s, later.at_s, "implausible")
     return Energy(earlier.at_s, later.at_s, difference)
-
-
-def wall_energy(direct_microjoules: int, supply_efficiency: float) -> int:
-    """Return what the wall delivers for energy measured behind the power supply.
-
-    Raises: ValueError unless 0.5 <= supply_efficiency <= 1.
-    """
-    if not 0.5 <= supply_efficiency <= 1.0:
-        raise ValueError(f"a power supply is not {supply_efficiency} efficient")
-    return round(direct_microjoules / supply_efficiency)

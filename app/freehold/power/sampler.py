@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from freehold.power.readings import Energy, Gap, Level, Meter, Reading, energy_between
 from freehold.power.sources import Source
+from freehold.power.whole import WholeMachine
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +70,21 @@ def sample_level(sources: Sequence[Source]) -> Level:
     return "estimate"
 
 
+def whole_level(sources: Sequence[Source], whole: WholeMachine | None) -> Level:
+    """Return the level of a set of meters with what `whole` adds to it."""
+    level = sample_level(sources)
+    return "calculated" if whole is not None and level in ("gpu+cpu", "gpu") else level
+
+
 @dataclass(slots=True)
 class MeterReader:
-    """Keeps each meter's last reading and turns the next into a sample."""
+    """Keeps each meter's last reading and turns the next into a sample.
+
+    whole: adds what GPU and processor meters do not see; no part of a meter at the wall.
+    """
 
     sources: tuple[Source, ...]
+    whole: WholeMachine | None = None
     _last: dict[int, Reading] = field(default_factory=dict)
 
     def read(self) -> Sample | None:
@@ -92,14 +103,29 @@ class MeterReader:
             )
         if not components or not now:
             return None
+        start_s, end_s = min(starts), max(reading.at_s for reading in now)
+        level = whole_level(self.sources, self.whole)
+        if self.whole is not None and level == "calculated":
+            components.append(_rest(self.whole, components, end_s - start_s))
         return Sample(
-            min(starts),
-            max(reading.at_s for reading in now),
+            start_s,
+            end_s,
             tuple(components),
             sum(component.microjoules for component in components),
-            sample_level(self.sources),
+            level,
             all(component.watts is not None for component in components),
         )
+
+
+def _rest(
+    whole: WholeMachine, components: Sequence[ComponentPower], span_s: float
+) -> ComponentPower:
+    """Return the part that no meter sees; a gap where one of them has a gap."""
+    if span_s <= 0 or any(component.watts is None for component in components):
+        return ComponentPower(whole.meter, None, 0, "no reading")
+    measured = sum(component.microjoules for component in components)
+    rest = whole.rest_microjoules(measured, span_s)
+    return ComponentPower(whole.meter, rest / 1e6 / span_s, rest)
 
 
 def _component(meter: Meter, found: Energy | Gap) -> ComponentPower:
@@ -116,8 +142,9 @@ class Sampler:
         sources: Sequence[Source],
         on_sample: Callable[[Sample], None],
         every_s: float = SAMPLE_EVERY_S,
+        whole: WholeMachine | None = None,
     ) -> None:
-        self._reader = MeterReader(tuple(sources))
+        self._reader = MeterReader(tuple(sources), whole)
         self._on_sample = on_sample
         self._every_s = every_s
         self._stopping = threading.Event()

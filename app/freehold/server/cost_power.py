@@ -3,110 +3,160 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo
 
-import httpx
 import msgspec
 
 from freehold.errors import AppError
-from freehold.ledger.money import round_money
-from freehold.ledger.tariffs import Tariff
 from freehold.power.history import POINT_S, SPAN_S, Point
-from freehold.power.plugs import PlugSource
-from freehold.power.sampler import Sample
+from freehold.power.sampler import MeterReader, Sample
 from freehold.power.sources import RaplAccess, Source, find_rapl
+from freehold.power.whole import WholeMachine, supply_only
+from freehold.server.calibrating import Pair
 from freehold.server.cost_desk import CostDesk
 from freehold.server.metering import Metering
-from freehold.wire_costs import (
+from freehold.server.power_advice import give_advice, per_hour
+from freehold.server.wall_meter import WallMeters
+from freehold.wire_power import (
     Advice,
+    CalibrationResult,
     LivePower,
     Meters,
     MeterState,
-    Plug,
+    PlugTrial,
     PowerCurve,
     PowerPart,
     PowerPoint,
     PowerSpan,
-    PricedHours,
 )
 
 RECENT_POINTS: Final = 10
-HOURS_PER_MONTH: Final = Decimal(730)
-TINY_MONEY: Final = Decimal("0.0001")
 
 
 class PowerDesk:
-    """Tells what the meters say; changes which plug is read."""
+    """Tells what the meters say; changes what is read at the wall."""
 
     def __init__(
         self,
         metering: Metering,
         desk: CostDesk,
         machine_sources: Sequence[Source],
+        wall: WallMeters,
         find_counters: Callable[[], RaplAccess] = find_rapl,
     ) -> None:
         self._metering = metering
         self._desk = desk
         self._machine_sources = tuple(machine_sources)
+        self._wall = wall
         self._find_counters = find_counters
-        self._http = httpx.Client(trust_env=False)
 
     # --- meters --------------------------------------------------------------------------
 
-    def with_plug(self) -> tuple[Source, ...]:
-        """Return the machine's meters and the plug that is set."""
+    @property
+    def measured_sources(self) -> tuple[Source, ...]:
+        """Return the machine's own meters that measure."""
+        return tuple(s for s in self._machine_sources if s.meter.level != "estimate")
+
+    def choose(self) -> None:
+        """Take the meters that are set, before anything is read."""
+        self._metering.choose(self._with_plug(), self._whole())
+
+    def _with_plug(self) -> tuple[Source, ...]:
         plug = self._desk.own.current.plug
         if plug is None:
             return self._machine_sources
-        return (PlugSource(plug.kind, plug.host, self._http), *self._machine_sources)
+        return (self._wall.source(plug), *self._machine_sources)
 
-    async def set_plug(self, plug: Plug | None) -> Meters:
-        """Read the machine by a plug from now on, or no longer; a plug is tried first.
+    def _whole(self) -> WholeMachine | None:
+        """Return how the rest of the machine is counted without a meter at the wall."""
+        own = self._desk.own.current
+        found = own.calibration
+        if found is not None and found.meters == self._names():
+            name = f"rest of the machine (calibrated {found.on})"
+            return WholeMachine(found.offset_watts, found.factor, found.error_share, name)
+        if own.supply_efficiency > 0:
+            return supply_only(float(own.supply_efficiency))
+        return None
 
-        Raises: AppError `invalid_request` or `network_failed` when the plug gives no power.
-        """
-        if plug is not None:
-            await asyncio.to_thread(self._try, plug)
-        own = self._desk.own
-        await asyncio.to_thread(own.save, msgspec.structs.replace(own.current, plug=plug))
-        await self._metering.use_sources(self.with_plug())
+    def _names(self) -> tuple[str, ...]:
+        return tuple(source.meter.source for source in self.measured_sources)
+
+    async def use_own(self) -> Meters:
+        """Read what the settings say from now on."""
+        await self._metering.use_sources(self._with_plug(), self._whole())
         return await asyncio.to_thread(self.meters)
 
-    def _try(self, plug: Plug) -> None:
-        source = PlugSource(plug.kind, plug.host, self._http)
-        reading = source.read()
-        if reading.watts is None:
-            raise AppError(
-                "network_failed",
-                f"{plug.host} does not answer as a {plug.kind} plug with a power meter does.",
-                "Check the address, the kind and that this machine and the plug share a network.",
-                retryable=True,
-                detail={"param": "host"},
+    async def set_plug(self, wanted: PlugTrial | None) -> Meters:
+        """Read the machine by a plug or board from now on, or no longer; it is tried first.
+
+        Raises: AppError saying what is wrong with address, account, certificate or rights.
+        """
+        own = self._desk.own
+        plug = None if wanted is None else await asyncio.to_thread(self._wall.try_out, wanted)
+        if plug is None:
+            await asyncio.to_thread(self._wall.forget, own.current.plug)
+        await asyncio.to_thread(own.save, msgspec.structs.replace(own.current, plug=plug))
+        return await self.use_own()
+
+    async def keep_calibration(self, result: CalibrationResult | None) -> None:
+        """Keep what was fitted beside a plug, or forget it."""
+        own = self._desk.own
+        await asyncio.to_thread(own.save, msgspec.structs.replace(own.current, calibration=result))
+        await self.use_own()
+
+    def begin_calibration(self) -> tuple[Callable[[], Pair], str, tuple[str, ...]]:
+        """Return what reads both sides, the plug's name and the names of the machine's meters.
+
+        Raises: AppError `conflict` where there is nothing to calibrate with.
+        """
+        problem = self._cannot_calibrate()
+        plug = self._desk.own.current.plug
+        if problem or plug is None:
+            raise AppError("conflict", problem, "See Tariff and meters on the Costs page.")
+        source = self._wall.source(plug)
+        measured, wall = MeterReader(self.measured_sources), MeterReader((source,))
+
+        def read() -> Pair:
+            return measured.read(), wall.read()
+
+        return read, source.meter.source, self._names()
+
+    def _cannot_calibrate(self) -> str:
+        if not self.measured_sources:
+            return (
+                "Nothing here measures the GPU or the processor, so there is nothing to fit to a"
+                " plug."
             )
+        if self._desk.own.current.plug is None:
+            return "A calibration needs a plug or a management board; set one first."
+        return ""
 
     def meters(self) -> Meters:
         """Return the meters counted together. Blocks on the disk."""
         access = self._find_counters()
+        own = self._desk.own.current
         return Meters(
             counted=tuple(
-                MeterState(
-                    source=s.meter.source, level=s.meter.level, error_share=s.meter.error_share
-                )
-                for s in self._metering.sources
+                MeterState(source=m.source, level=m.level, error_share=m.error_share)
+                for m in self._metering.meters
             ),
             level=self._metering.level,
-            plug=self._desk.own.current.plug,
+            plug=own.plug,
             unreadable=tuple(zone.name for zone in access.denied),
             udev_rule=access.udev_rule if access.denied else "",
+            calibration=own.calibration,
+            rest=self._metering.whole.source if self._metering.whole is not None else "",
+            cannot_calibrate=self._cannot_calibrate(),
         )
 
+    def reader(self) -> MeterReader:
+        """Return what reads the meters that are counted, for a trial of its own."""
+        return MeterReader(self._metering.sources, self._metering.whole)
+
     def close(self) -> None:
-        """Close the connection to the plug."""
-        self._http.close()
+        """Close the connections to plug and board."""
+        self._wall.close()
 
     # --- figures -------------------------------------------------------------------------
 
@@ -136,7 +186,7 @@ class PowerDesk:
             watts=watts,
             tokens_per_s=tokens_per_s,
             joules_per_token=per_token,
-            money_per_hour=_per_hour(watts, price),
+            money_per_hour=per_hour(watts, price),
             currency=self._desk.currency,
         )
 
@@ -146,7 +196,7 @@ class PowerDesk:
             span=span,
             span_s=SPAN_S[span],
             point_s=POINT_S[span],
-            parts=tuple(source.meter.source for source in self._metering.sources),
+            parts=self._metering.parts,
             points=tuple(
                 PowerPoint(at=p.at, watts=p.watts, tokens_per_s=p.tokens_per_s)
                 for p in self._metering.history.points(span)
@@ -155,59 +205,21 @@ class PowerDesk:
 
     def advice(self) -> Advice:
         """Return what could be saved, with figures. Blocks on the disk."""
-        rest = self._metering.rest
-        loaded, empty = rest.loaded_watts, rest.empty_watts
-        price = self._desk.energy_price()
-        currency = self._desk.currency
-        idle = loaded if loaded is not None else empty
-        hourly = _per_hour(idle, price)
-        monthly = None if hourly is None else round_money(hourly * HOURS_PER_MONTH)
-        saves = None
-        if loaded is not None and empty is not None and price is not None:
-            watts = Decimal(str(round(max(0.0, loaded - empty), 1)))
-            saves = round_money(watts / 1000 * price * HOURS_PER_MONTH)
-        tariff = self._desk.tariff.current
-        hours = priced_hours(tariff, self._desk.now()) if tariff is not None else ()
-        blind = self._metering.level == "estimate"
-        return Advice(
-            sentences=(
-                *_rest_sentences(loaded, empty, monthly, saves, currency, blind=blind),
-                *_hour_sentences(hours, currency),
-            ),
-            level=self._metering.level,
-            currency=currency,
-            idle_loaded_watts=loaded,
-            idle_empty_watts=empty,
-            idle_per_month=monthly,
-            unloading_saves_per_month=saves,
-            hours=hours,
+        return give_advice(
+            self._metering.rest,
+            self._metering.level,
+            self._desk.energy_price(),
+            self._desk.currency,
+            self._desk.tariff.current,
+            self._desk.now(),
         )
-
-
-def priced_hours(tariff: Tariff, now: float) -> tuple[PricedHours, ...]:
-    """Return this month's prices by time of day, the cheapest first; nothing if there is one."""
-    month = datetime.datetime.fromtimestamp(now, ZoneInfo(tariff.zone)).month
-    found = [p for p in tariff.periods if month in p.months and "workday" in p.days]
-    if len({p.price for p in found}) < 2:
-        return ()
-    return tuple(
-        PricedHours(
-            days=_days(p.days),
-            start=f"{p.start:%H:%M}",
-            end=f"{p.end:%H:%M}",
-            price=p.price * (1 + tariff.tax_rate),
-        )
-        for p in sorted(found, key=lambda p: p.price)
-    )
-
-
-def _days(days: Sequence[str]) -> str:
-    return "every day" if len(days) == 3 else " and ".join(f"{day}s" for day in days)
 
 
 def _error(sample: Sample) -> float:
     """Return the stated error of the sum: each part's own, weighed by its power."""
     parts = [(c.watts or 0.0, c.meter.error_share) for c in sample.components]
+    if sample.level == "calculated":
+        return sample.components[-1].meter.error_share  # it is of the whole
     total = sum(watts for watts, _ in parts)
     if total <= 0:
         return max((error for _, error in parts), default=0.0)
@@ -224,46 +236,3 @@ def _recent(points: Sequence[Point]) -> tuple[float, float | None]:
     joules = sum(watts or 0.0 for point in recent for watts in point.watts)
     per_token = joules / tokens if tokens > 0 and known else None
     return tokens / len(recent), per_token
-
-
-def _per_hour(watts: float | None, price: Decimal | None) -> Decimal | None:
-    if watts is None or price is None:
-        return None
-    return round_money(Decimal(str(round(watts, 3))) / 1000 * price, TINY_MONEY)
-
-
-def _rest_sentences(
-    loaded: float | None,
-    empty: float | None,
-    monthly: Decimal | None,
-    saves: Decimal | None,
-    currency: str,
-    *,
-    blind: bool,
-) -> tuple[str, ...]:
-    if loaded is None and empty is None:
-        return ("The machine has not rested long enough yet to say what resting costs.",)
-    watts = loaded if loaded is not None else empty
-    state = "with a model loaded" if loaded is not None else "without a model"
-    cost = f", {monthly} {currency} a month" if monthly is not None else ""
-    first = f"At rest {state} it draws {watts:.0f} W{cost}."
-    if blind:
-        return (first, "No meter sees what a loaded model draws; an estimate cannot tell.")
-    if loaded is None:
-        return (first,)
-    if empty is None:
-        return (first, "It has not rested without a model since the server started.")
-    if loaded - empty < 1:
-        return (first, "Unloading the model would save next to nothing.")
-    worth = f", {saves} {currency} a month if it were always so" if saves is not None else ""
-    return (first, f"Unloading the model saves {loaded - empty:.0f} W{worth}.")
-
-
-def _hour_sentences(hours: Sequence[PricedHours], currency: str) -> tuple[str, ...]:
-    if not hours:
-        return ()
-    best, worst = hours[0], hours[-1]
-    return (
-        f"Power is cheapest from {best.start} to {best.end} ({best.price} {currency} per kWh) and "
-        f"dearest from {worst.start} to {worst.end} ({worst.price}).",
-    )

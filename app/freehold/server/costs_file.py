@@ -56,7 +56,14 @@ def check_costs(settings: CostsSettings) -> None:
         )
     for rate in settings.rates:
         _check_rate(rate)
-    if settings.plug is not None:
+    if settings.supply_efficiency and not 0.5 <= settings.supply_efficiency <= 1:
+        raise AppError(
+            "invalid_request",
+            f"A power supply that is {settings.supply_efficiency * 100} % efficient cannot be.",
+            "Enter 50 to 100 %, as its label or data sheet says; most are 85 to 94 %.",
+            detail={"param": "supply_efficiency"},
+        )
+    if settings.plug is not None and settings.plug.kind != "ipmi":
         check_host(settings.plug.host)
 
 

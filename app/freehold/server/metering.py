@@ -23,15 +23,18 @@ from freehold.ledger.entries import IdleEntry, RequestEntry, energy_money, tax_i
 from freehold.power.account import EnergyAccount, Settled
 from freehold.power.attribution import Step, Work, fit
 from freehold.power.history import PowerHistory
-from freehold.power.readings import Level
+from freehold.power.readings import Level, Meter
 from freehold.power.rest import RestPower
-from freehold.power.sampler import Sample, Sampler, choose_sources, sample_level
+from freehold.power.sampler import Sample, Sampler, choose_sources, whole_level
 from freehold.power.sources import Source
+from freehold.power.store import PowerStore
+from freehold.power.whole import WholeMachine
 
 log = logging.getLogger(__name__)
 
 IDLE_LINE_S = 300.0
 REFIT_EVERY_S = 3600.0
+KEEP_EVERY_S = 60.0
 QUICK_READ_S = 0.05
 LAST_REQUESTS_S = 2.0
 
@@ -83,6 +86,7 @@ class Metering:
         sources: Sequence[Source],
         price_at: Callable[[float], AppliedPrice],
         *,
+        store: PowerStore | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -90,6 +94,7 @@ class Metering:
         self._price_at = price_at
         self._clock = clock
         self._wall_clock = wall_clock
+        self._store = store
         self.choose(sources)
         self.account = EnergyAccount()
         self.history = PowerHistory()
@@ -106,35 +111,72 @@ class Metering:
         self._open = 0
         self._all_ended = asyncio.Event()
         self._is_closed = False
-        self._fitted_s = clock()
+        self._fitted_s = self._kept_s = clock()
+        self._keeping: asyncio.Task[None] | None = None
 
     # --- life
 
-    def start(self) -> None:
-        """Begin to sample, if there is anything to read."""
+    async def start(self) -> None:
+        """Begin to sample, if there is anything to read; go on with the history that was kept."""
         self._loop = asyncio.get_running_loop()
+        await self._load_history()
         self._start_sampler()
 
-    async def use_sources(self, sources: Sequence[Source]) -> None:
+    async def use_sources(
+        self, sources: Sequence[Source], whole: WholeMachine | None = None
+    ) -> None:
         """Go on with other meters; what the former ones counted is kept."""
         if self._sampler is not None:
             await asyncio.to_thread(self._sampler.stop)
             self._sampler = None
-        self.choose(sources)
-        self.history, self.rest, self.latest = PowerHistory(), RestPower(), None
+        await self._keep_history()
+        self.choose(sources, whole)
+        self.rest, self.latest = RestPower(), None
         self.account.idle_watts = None
+        await self._load_history()
         self._start_sampler()
 
-    def choose(self, sources: Sequence[Source]) -> None:
-        """Take the meters to be added up from those there are."""
+    def choose(self, sources: Sequence[Source], whole: WholeMachine | None = None) -> None:
+        """Take the meters to be added up from those there are, and what they do not see."""
         self.sources = choose_sources(sources)
-        self.level = sample_level(self.sources)
+        self.level = whole_level(self.sources, whole)
+        self.whole = whole if self.level == "calculated" else None
+
+    @property
+    def meters(self) -> tuple[Meter, ...]:
+        """Return what is added up, in the order of a sample's components."""
+        found = tuple(source.meter for source in self.sources)
+        return found if self.whole is None else (*found, self.whole.meter)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of what is added up."""
+        return tuple(meter.source for meter in self.meters)
 
     def _start_sampler(self) -> None:
         if not self.sources:
             return
-        self._sampler = Sampler(self.sources, self._from_thread)
+        self._sampler = Sampler(self.sources, self._from_thread, whole=self.whole)
         self._sampler.start()
+
+    async def _load_history(self) -> None:
+        self.history = PowerHistory()
+        if self._store is None or not self.sources:
+            return
+        try:
+            self.history = await self._store.load(self.parts, self._wall_clock())
+        except AppError as error:
+            log.warning("the history of power could not be read: %s", error.message)
+
+    async def _keep_history(self) -> None:
+        changed = self.history.take_changed()
+        if self._store is None or not changed:
+            return
+        try:
+            await self._store.save(changed, self.parts, self._wall_clock())
+        except AppError as error:
+            # A picture with a gap; the ledger's own lines are tried again, this is not.
+            log.info("the history of power could not be kept: %s", error.message)
 
     async def close(self) -> None:
         """Wait for requests that are just being ended, settle what there is, write it down."""
@@ -149,6 +191,9 @@ class Metering:
             await asyncio.gather(self._reading, return_exceptions=True)
         self._advance(far_in_the_future=True)
         self._flush_idle()
+        if self._keeping is not None:
+            await self._keeping
+        await self._keep_history()
         if self._writing is not None:
             await self._writing
         await self._write_lines()
@@ -205,6 +250,10 @@ class Metering:
         self.history.add(self._wall_clock(), watts, self._tokens, span_s)
         self._tokens = 0
         self._advance()
+        if self._clock() - self._kept_s > KEEP_EVERY_S and self._loop is not None:
+            self._kept_s = self._clock()
+            if self._keeping is None or self._keeping.done():
+                self._keeping = self._loop.create_task(self._keep_history(), name="keep-history")
         if self._clock() - self._fitted_s > REFIT_EVERY_S:
             self._fitted_s = self._clock()
             self.account.by = fit(self.account.observations) or self.account.by

@@ -16,15 +16,8 @@ from freehold.ledger.comparison import own_or_rent
 from freehold.server.native_json import answer, read, require_local
 from freehold.server.wiring import House
 from freehold.wire import Changed
-from freehold.wire_costs import (
-    By,
-    CostsSettings,
-    OwnOrRent,
-    Plug,
-    PowerSpan,
-    SeriesImport,
-    TariffPlan,
-)
+from freehold.wire_costs import By, CostsSettings, OwnOrRent, SeriesImport, TariffPlan
+from freehold.wire_power import PlugTrial, PowerSpan
 
 TOPIC: Final = "costs"
 TYPES: Final = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf"}
@@ -37,6 +30,7 @@ def router(house: House) -> APIRouter:
     routes = APIRouter(prefix="/costs")
     _add_figures(routes, house)
     _add_power(routes, house)
+    _add_trials(routes, house)
     _add_choices(routes, house)
     return routes
 
@@ -99,13 +93,56 @@ def _add_power(routes: APIRouter, house: House) -> None:
     @routes.put("/plug")
     async def set_plug(request: Request) -> Response:
         require_local(request)
-        plug = await read(request, Plug)
-        return await _changed(house, await power.set_plug(plug))
+        wanted = await read(request, PlugTrial)
+        return await _changed(house, await power.set_plug(wanted))
 
     @routes.delete("/plug")
     async def forget_plug(request: Request) -> Response:
         require_local(request)
         return await _changed(house, await power.set_plug(None))
+
+
+def _add_trials(routes: APIRouter, house: House) -> None:
+    calibrating, limits = house.trials.calibrating, house.trials.limits
+
+    @routes.get("/calibration")
+    async def calibration(_request: Request) -> Response:
+        return answer(calibrating.state)
+
+    @routes.post("/calibration")
+    async def calibrate(request: Request) -> Response:
+        require_local(request)
+        return answer(calibrating.start())
+
+    @routes.post("/calibration/cancel")
+    async def cancel_calibration(request: Request) -> Response:
+        require_local(request)
+        return answer(await calibrating.cancel())
+
+    @routes.delete("/calibration")
+    async def forget_calibration(request: Request) -> Response:
+        require_local(request)
+        await house.power.keep_calibration(None)
+        return await _changed(house, await asyncio.to_thread(house.power.meters))
+
+    @routes.get("/limits")
+    async def sweep(_request: Request) -> Response:
+        return answer(await limits.state())
+
+    @routes.post("/limits")
+    async def measure_limit(request: Request) -> Response:
+        require_local(request)
+        return answer(await limits.measure())
+
+    @routes.post("/limits/cancel")
+    async def cancel_limit(request: Request) -> Response:
+        require_local(request)
+        return answer(await limits.cancel())
+
+    @routes.delete("/limits")
+    async def forget_limits(request: Request) -> Response:
+        require_local(request)
+        return answer(await limits.forget())
 
 
 def _add_choices(routes: APIRouter, house: House) -> None:
@@ -145,9 +182,13 @@ def _add_choices(routes: APIRouter, house: House) -> None:
     async def save_settings(request: Request) -> Response:
         require_local(request)
         wanted = await read(request, CostsSettings)
-        # A plug is tried before it is kept, so it has a route of its own.
-        kept = msgspec.structs.replace(wanted, plug=desk.own.current.plug)
-        return await _changed(house, await asyncio.to_thread(desk.own.save, kept))
+        before = desk.own.current
+        # A plug is tried before it is kept, and a calibration is measured: they have their routes.
+        kept = msgspec.structs.replace(wanted, plug=before.plug, calibration=before.calibration)
+        kept = await asyncio.to_thread(desk.own.save, kept)
+        if kept.supply_efficiency != before.supply_efficiency:
+            await house.power.use_own()
+        return await _changed(house, kept)
 
 
 async def _changed(house: House, value: object) -> Response:

@@ -9,6 +9,7 @@ from freehold.documents import schema as documents
 from freehold.ledger import schema as ledger
 from freehold.library import schema as library
 from freehold.library.download import schema as downloads
+from freehold.power import schema as power
 
 SCHEMAS: Final = (
     chats.SCHEMA,
@@ -16,4 +17,5 @@ SCHEMAS: Final = (
     ledger.SCHEMA,
     downloads.SCHEMA,
     documents.SCHEMA,
+    power.SCHEMA,
 )

@@ -21,6 +21,7 @@ from freehold.library.local import Library
 from freehold.paths import Paths, resources
 from freehold.power.discovery import find_sources
 from freehold.power.sources import Source
+from freehold.power.store import PowerStore
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
 from freehold.server.bus import Bus, first_number
@@ -33,17 +34,19 @@ from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.folder_watch import FolderWatch
 from freehold.server.header_plan import HeaderPlanner
-from freehold.server.library_rooms import LibraryRooms, join_library
 from freehold.server.learning import Learner
+from freehold.server.library_rooms import LibraryRooms, join_library
 from freehold.server.load_guard import PlanGuard
 from freehold.server.load_options import LoadMemory
 from freehold.server.machine_desk import MachineDesk
 from freehold.server.metered_engine import MeteredEngine, SteppingEngine
 from freehold.server.metering import Metering
 from freehold.server.model_choice import ModelChoice, Models
+from freehold.server.power_rooms import PowerTrials, join_trials
 from freehold.server.schemas import SCHEMAS
 from freehold.server.tariff_in_force import TariffInForce
 from freehold.server.tune_desk import TuneDesk
+from freehold.server.wall_meter import WallMeters
 from freehold.server.worker_pids import WorkerPids
 from freehold.settings import SettingsFile
 from freehold.storage.connection import Database
@@ -108,6 +111,7 @@ class House:
     metering: Metering
     costs: CostDesk
     power: PowerDesk
+    trials: PowerTrials
     documents: DocumentRoom
     counters: Counters = field(default_factory=Counters)
     instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -133,7 +137,7 @@ class House:
         if self.folders is not None:
             self.folders.start()
         await self.costs.note_tariff()
-        self.metering.start()
+        await self.metering.start()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
 
     def warn(self, problem: AppError) -> None:
@@ -158,6 +162,7 @@ class House:
         if self.folders is not None:
             await self.folders.close()
         await self.rooms.close()
+        await self.trials.close()
         await self.engines.close()
         await self.learner.close()
         await self.machine.close()
@@ -189,11 +194,13 @@ def build_house(
     make_engine: Callable[[], SteppingEngine],
     library: Models | None = None,
     sources: Sequence[Source] = (),
+    nvml: Nvml | None = None,
 ) -> House:
     """Put a server together; nothing runs before `House.start`. Blocks on the disk.
 
     library: the models to use instead of those in the database; for tests.
-    sources: the meters of this machine; none means that nothing is metered.
+    sources: the meters of this machine; none means that nothing is metered. nvml: the GPUs whose
+    power limits can be compared.
     Raises: AppError when a folder, the key or the database cannot be used.
     """
     paths.create()
@@ -205,9 +212,10 @@ def build_house(
     ledger = Ledger(database)
     tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
     costs = CostDesk(paths, ledger, settings, tariff, CostsFile(paths.config / "costs.toml"))
-    metering = Metering(ledger, (), tariff.price_at)
-    power = PowerDesk(metering, costs, sources)
-    metering.choose(power.with_plug())
+    history = PowerStore(database)
+    metering = Metering(ledger, (), tariff.price_at, store=history)
+    power = PowerDesk(metering, costs, sources, WallMeters(paths.config))
+    power.choose()
     machine = MachineDesk(paths, models.resolve)
     plan = HeaderPlanner(machine.places, paths.models)
     rooms = join_library(paths, database, bus, models, settings, plan)
@@ -245,6 +253,7 @@ def build_house(
         metering=metering,
         costs=costs,
         power=power,
+        trials=join_trials(power, history, nvml, engines, engines.states, choice.default),
         documents=documents,
     )
 
@@ -252,7 +261,7 @@ def build_house(
 def open_house(paths: Paths) -> House:
     """Put the real server together."""
     nvml, _ = Nvml.open()
-    house = build_house(paths, make_engine=ProcessEngine, sources=find_sources(nvml))
+    house = build_house(paths, make_engine=ProcessEngine, sources=find_sources(nvml), nvml=nvml)
     library = house.library
     if isinstance(library, Library):
         house.take_bundled = lambda: library.take_bundled(bundled_models())

@@ -12,6 +12,7 @@ from freehold.wire import ReplyStats
 
 LEVELS: Final = {
     "wall": "measured at the wall",
+    "calculated": "calculated for the whole machine",
     "gpu+cpu": "measured at GPU and processor",
     "gpu": "measured at the GPU",
     "estimate": "estimate",

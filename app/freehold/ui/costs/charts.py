@@ -14,7 +14,15 @@ from PySide6.QtWidgets import QSizePolicy
 
 from freehold.ui.costs.amounts import short_meter
 from freehold.ui.theme import Theme
-from freehold.wire_costs import CostLine, OwnOrRentAnswer, PowerCurve, PowerPoint, Swing
+from freehold.wire_costs import (
+    CostLine,
+    OwnOrRentAnswer,
+    Swing,
+)
+from freehold.wire_power import (
+    PowerCurve,
+    PowerPoint,
+)
 
 # Okabe and Ito's palette, told apart with every kind of colour blindness; each area also has its
 # name in the legend and its place in the stack.

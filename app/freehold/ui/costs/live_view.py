@@ -13,7 +13,9 @@ from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import Card
 from freehold.ui.widgets.labels import set_role, text_label
-from freehold.wire_costs import LivePower
+from freehold.wire_power import (
+    LivePower,
+)
 
 SPANS = (("minute", "Minute"), ("hour", "Hour"), ("day", "Day"), ("month", "Month"))
 

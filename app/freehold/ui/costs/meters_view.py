@@ -14,7 +14,9 @@ from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import Card, KeyValue, rule, section_title
 from freehold.ui.widgets.labels import prose, text_label
-from freehold.wire_costs import Plug
+from freehold.wire_power import (
+    Plug,
+)
 
 KINDS = (
     ("shelly-2", "Shelly Plus and Pro (Gen2)"),

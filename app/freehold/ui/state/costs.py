@@ -16,22 +16,24 @@ from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.wire import Changed
 from freehold.wire_costs import (
-    Advice,
     By,
     CostsSettings,
     CostSummary,
-    LivePower,
-    Meters,
     OwnOrRent,
     OwnOrRentAnswer,
     Payback,
-    Plug,
-    PowerCurve,
-    PowerSpan,
     PriceList,
     SeriesImport,
     TariffPlan,
     TariffState,
+)
+from freehold.wire_power import (
+    Advice,
+    LivePower,
+    Meters,
+    Plug,
+    PowerCurve,
+    PowerSpan,
 )
 
 LIVE_MS = 1000

@@ -8,7 +8,9 @@ from freehold.errors import AppError
 from freehold.ui.state.delay import Delay
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
-from freehold.wire_costs import LivePower
+from freehold.wire_power import (
+    LivePower,
+)
 
 LOOK_MS = 3000
 
