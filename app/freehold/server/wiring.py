@@ -21,7 +21,6 @@ from freehold.library.local import Library
 from freehold.paths import Paths, resources
 from freehold.power.discovery import find_sources
 from freehold.power.sources import Source
-from freehold.power.store import PowerStore
 from freehold.secrets import LocalKey, ensure_key
 from freehold.server.allow_list import LOOPBACK_NAMES, AllowList, is_loopback, machine_names
 from freehold.server.bus import Bus, first_number
@@ -42,11 +41,10 @@ from freehold.server.machine_desk import MachineDesk
 from freehold.server.metered_engine import MeteredEngine, SteppingEngine
 from freehold.server.metering import Metering
 from freehold.server.model_choice import ModelChoice, Models
-from freehold.server.power_rooms import PowerTrials, join_trials
+from freehold.server.power_rooms import PowerTrials, join_meters, join_trials
 from freehold.server.schemas import SCHEMAS
 from freehold.server.tariff_in_force import TariffInForce
 from freehold.server.tune_desk import TuneDesk
-from freehold.server.wall_meter import WallMeters
 from freehold.server.worker_pids import WorkerPids
 from freehold.settings import SettingsFile
 from freehold.storage.connection import Database
@@ -212,10 +210,7 @@ def build_house(
     ledger = Ledger(database)
     tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
     costs = CostDesk(paths, ledger, settings, tariff, CostsFile(paths.config / "costs.toml"))
-    history = PowerStore(database)
-    metering = Metering(ledger, (), tariff.price_at, store=history)
-    power = PowerDesk(metering, costs, sources, WallMeters(paths.config))
-    power.choose()
+    history, metering, power = join_meters(paths, database, costs, sources)
     machine = MachineDesk(paths, models.resolve)
     plan = HeaderPlanner(machine.places, paths.models)
     rooms = join_library(paths, database, bus, models, settings, plan)
