@@ -199,7 +199,8 @@ class DocumentFit(Value, frozen=True, kw_only=True):
     """Whether a chat's documents fit its model's context, with the numbers.
 
     is_whole: they go in whole. limit_tokens: the most that does, 80 % of the free context.
-    first_pages, pages: how many pages fit if only the first are used, and how many there are.
+    first_pages, pages: how many whole pages fit if only the first are used (0: not even one, then
+        the beginning of the text is used), and how many there are.
     basis: "measured" with the loaded model's tokenizer, or "estimated".
     model: whose context it is, "" when no model is chosen.
     """

@@ -3,8 +3,6 @@ and on the `FakeDocuments` the window's tests use; then what the real one alone 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,57 +11,10 @@ import pytest
 
 from doubles.client import FakeClient
 from doubles.document_files import ENGLISH, make_docx, make_pdf, put
+from doubles.document_world import QUESTION, World, http_world, nothing, prompt_text
 from doubles.engine import Crash, FakeEngine
-from doubles.server import FakeModels, LiveServer, fake_entry, fake_house
-from freehold.client.documents import DocumentsClient, until_answered, until_read
-from freehold.client.http import HttpClient
-from freehold.engine.requests import ChatPrompt, GenerateRequest
+from freehold.client.documents import until_read
 from freehold.errors import AppError
-from freehold.wire_documents import DocumentAnswer
-
-QUESTION = "How much is the yearly rent?"
-MARKED = 'The rent is 4,250 euros [2: "no such words here"] [1: "yearly rent is 4,250 euros"].'
-
-
-def nothing(_value: object) -> None:
-    """Hear of progress."""
-
-
-def prompt_text(request: GenerateRequest) -> str:
-    assert isinstance(request.prompt, ChatPrompt)
-    return str(request.prompt.messages[-1]["content"])
-
-
-class World:
-    """A client, the server behind it if there is one, and what its engine answers."""
-
-    def __init__(self, client: DocumentsClient, models: FakeModels | None) -> None:
-        self.client = client
-        self.models = models
-
-    async def read(self, path: Path) -> str:
-        info = await self.client.add(str(path))
-        return (await until_read(self.client, info.id, nothing)).id
-
-    async def answer(self, ids: list[str], question: str = QUESTION) -> DocumentAnswer:
-        asked = await self.client.ask(ids, question)
-        return await until_answered(self.client, asked.id, nothing)
-
-
-@contextlib.asynccontextmanager
-async def http_world(folder: Path) -> AsyncIterator[World]:
-    models = FakeModels(lambda _request: [MARKED])
-    entries = [fake_entry("tiny"), fake_entry("vectors", kind="embedding", origin="bundled")]
-    server = LiveServer(lambda: fake_house(folder, models, entries))
-    await asyncio.to_thread(server.start)
-    try:
-        client = HttpClient(server.url, server.key)
-        try:
-            yield World(client.documents, models)
-        finally:
-            await client.close()
-    finally:
-        await asyncio.to_thread(server.stop)
 
 
 @pytest.fixture
@@ -79,7 +30,7 @@ async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             yield world
     else:
         client = FakeClient()
-        yield World(client.documents, None)
+        yield World(client, None)
         await client.close()
 
 

@@ -159,12 +159,12 @@ class Indexer:
             log.exception("indexing a collection failed")
             error = internal()
         info = None if error is None else error_info(error)
-        live.phase = "ready" if error is None else "error"
         is_news = tuple(notes) != collection.notes or info != collection.error
         if is_news:
             with contextlib.suppress(AppError):
                 say = partial(collection_records.say, notes=notes, error=info)
                 await self._database.write(partial(say, collection_id=collection.id))
+        live.phase = "ready" if error is None else "error"
         if is_news or live.phase != before:
             self._publish(Changed(topic="collection", id=collection.id))
 

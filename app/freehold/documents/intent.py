@@ -39,6 +39,11 @@ _COUNT: Final = re.compile(
     r"|каждую|каждое)\b",
     re.I,
 )
+_MENTIONS: Final = re.compile(
+    r"\bhow often\b|\bhow many times\b|\bmention|\boccurrences?\b|\bсколько раз\b|\bкак часто\b"
+    r"|\bупомина",
+    re.I,
+)
 _SUMMARY: Final = re.compile(
     r"\b(?:summar(?:y(?! (?:table|sheet|page|row))|ies|i[sz]e\w*|i[sz]ing)|tl;?dr)\b"
     r"|\b(?:sum up|outline|overview|synopsis|abstract)\b"
@@ -61,3 +66,8 @@ def classify(question: str) -> Intent:
     if _COUNT.search(question):
         return "count"
     return "lookup"
+
+
+def counts_mentions(question: str) -> bool:
+    """Return whether every mention counts, also of the same thing."""
+    return bool(_MENTIONS.search(question))

@@ -14,6 +14,7 @@ import msgspec
 
 from freehold.documents.generation import Messages, Phase, count, write
 from freehold.documents.index import StoredPassage
+from freehold.documents.intent import counts_mentions
 from freehold.documents.passages import estimate_tokens
 from freehold.documents.prompt import fence_around, fence_of, quote
 from freehold.engine.interface import Lease
@@ -49,7 +50,8 @@ _REDUCE: Final[dict[Purpose, str]] = {
 }
 _LINE: Final = re.compile(r"^\s*(?:[-*•–]|\d+[.)])\s+(\S.*)$", re.M)
 _NOTHING: Final = re.compile(r"^\W*(?:none|nothing|нет|ничего)\W*$", re.I)
-_SAME: Final = re.compile(r"\[[^\]]*\]|\W+")
+_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
+_BETWEEN: Final = re.compile(r"\W+")
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +80,7 @@ class PartsReader:
         self._unended = 0
 
     async def read(self, passages: Sequence[StoredPassage]) -> Notes:
-        """Return the notes of all passages, equal ones once.
+        """Return the notes of all passages; equal things once, unless mentions are counted.
 
         Raises: AppError `context_length_exceeded` when not even one passage fits.
         """
@@ -94,8 +96,9 @@ class PartsReader:
             said.append(
                 f"{self._unended} passages held more than could be noted; the count may be low."
             )
-        kept = tuple(once(lines)) if self._purpose == "count" else tuple(lines)
-        return Notes(lines=kept, said=tuple(said))
+        if self._purpose == "count" and not counts_mentions(self._question):
+            lines = once(lines)
+        return Notes(lines=tuple(lines), said=tuple(said))
 
     async def messages(self, notes: Notes, passages: int, room: int) -> tuple[Messages, int]:
         """Return the prompt that makes one answer of the notes, and how many of them are in it."""
@@ -168,7 +171,7 @@ class PartsReader:
         parts += [f"- {line}" for line in lines]
         parts.append(f"<<<{fence} end of the notes>>>")
         if self._purpose == "count":
-            parts.append(f"Count of different notes: {len(notes.lines)}")
+            parts.append(f"Count of the notes: {len(notes.lines)}")
         parts.append(f"\nQuestion: {self._question}")
         return _messages(_REDUCE[self._purpose], "\n".join(parts))
 
@@ -218,7 +221,8 @@ def once(lines: Sequence[str]) -> list[str]:
     """Return lines without those that say the same in the same words, marks aside."""
     known: dict[str, str] = {}
     for line in lines:
-        known.setdefault(_SAME.sub(" ", line).casefold().strip() or line, line)
+        words = _BETWEEN.sub(" ", _BRACKETS.sub(" ", line)).casefold().strip()
+        known.setdefault(words or line, line)
     return list(known.values())
 
 

@@ -14,12 +14,13 @@ from freehold.documents.grounding import Grounding, Scope, fill
 from freehold.documents.indexing import Indexer
 from freehold.documents.limits import MAX_FILES
 from freehold.documents.prompt import Turn, build_messages
-from freehold.documents.words import pages_of
+from freehold.documents.words import whole_pages
 from freehold.engine.interface import EngineSource
 from freehold.errors import AppError
 from freehold.storage.connection import Database
 from freehold.wire import AnyEvent, Changed
 from freehold.wire_documents import ChatDocuments, Choice, DocumentFit
+from freehold.wire_grounds import AttachedDocument
 
 # For the instructions, the question and a few earlier messages, while nothing is counted.
 OTHER_TOKENS: Final = 600
@@ -101,7 +102,7 @@ class ChatScopes:
         scope = await self._database.read(partial(scope_of, chat_id=chat_id))
         documents = scope.documents if scope is not None else ()
         tokens = sum(document.estimated_tokens for document in documents)
-        pages = sum(max(1, document.page_count) for document in documents)
+        pages = sum(len(document.pages) for document in documents)
         turn = Turn(question="?")
         if is_loaded and scope is not None and tokens <= 3 * context:
             async with self._engines.lease(model) as lease:
@@ -111,18 +112,17 @@ class ChatScopes:
                 tokens = await count(lease, build_messages(passages, turn, words)) - other
                 budget = decide(document_tokens=tokens, context_tokens=context, other_tokens=other)
                 whole = budget.mode == "whole"
-                first = (
-                    pages
-                    if whole
-                    else pages_of(await self._grounding.first(lease, scope, turn, budget, other))
-                )
+                first = pages
+                if not whole:
+                    chosen = await self._grounding.first(lease, scope, turn, budget, other)
+                    first = whole_pages(chosen, documents)
                 return _fit(budget, whole, context, first, pages, "measured", model)
         budget = decide(document_tokens=tokens, context_tokens=context, other_tokens=OTHER_TOKENS)
         whole = budget.mode == "whole"
         first = pages
         if not whole:
             beginning = await self._grounding.beginning(documents, budget.passage_tokens)
-            first = pages_of(fill(beginning, budget.passage_tokens))
+            first = whole_pages(fill(beginning, budget.passage_tokens), documents)
         return _fit(budget, whole, context, first, pages, "estimated", model)
 
 
@@ -174,6 +174,23 @@ def scope_of(connection: Any, chat_id: str) -> Scope | None:
     return Scope(
         documents=tuple(ready), choice=row[0] if row is not None else "", notes=tuple(notes)
     )
+
+
+def attached_to(connection: Any, chat_id: str) -> tuple[AttachedDocument, ...]:
+    """Return a chat's documents and collections by name, without those that could not be read."""
+    documents = connection.execute(
+        "SELECT document.id, name, kind FROM chat_document JOIN document ON document.id ="
+        " document_id WHERE chat_id = ? AND state != 'failed' ORDER BY place",
+        (chat_id,),
+    )
+    found = [AttachedDocument(id=row[0], name=row[1], kind=row[2]) for row in documents]
+    collections = connection.execute(
+        "SELECT collection.id, name FROM chat_collection JOIN collection ON collection.id ="
+        " collection_id WHERE chat_id = ? ORDER BY place",
+        (chat_id,),
+    )
+    found += [AttachedDocument(id=row[0], name=row[1], kind="collection") for row in collections]
+    return tuple(found)
 
 
 def _attached(connection: Any, chat_id: str) -> tuple[Any, Any, Choice]:

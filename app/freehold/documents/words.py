@@ -30,19 +30,25 @@ def say_used(
 
 
 def _first_pages(passages: Sequence[StoredPassage], documents: Sequence[StoredDocument]) -> str:
-    total = sum(max(1, document.page_count) for document in documents)
-    word = documents[0].page_word if len({d.page_word for d in documents}) == 1 else "page"
-    return f"The first {pages_of(passages):,} of {counted(total, word)}"
+    pages = whole_pages(passages, documents)
+    if pages:
+        total = sum(len(document.pages) for document in documents)
+        word = documents[0].page_word if len({d.page_word for d in documents}) == 1 else "page"
+        return f"The first {pages:,} of {counted(total, word)}"
+    used = sum(len(stored.passage.text) for stored in passages)
+    total = max(1, sum(document.characters for document in documents))
+    return f"The first {max(1, used * 100 // total)} % of the text"
 
 
-def pages_of(passages: Sequence[StoredPassage]) -> int:
-    """Return how many pages passages are on."""
-    return len(
-        {
-            (stored.document_id, page)
-            for stored in passages
-            for page in range(stored.passage.first_page, stored.passage.last_page + 1)
-        }
+def whole_pages(passages: Sequence[StoredPassage], documents: Sequence[StoredDocument]) -> int:
+    """Return how many pages passages from the beginning hold whole."""
+    ends: dict[str, int] = {}
+    for stored in passages:
+        ends[stored.document_id] = max(ends.get(stored.document_id, 0), stored.passage.end)
+    return sum(
+        span.end <= ends.get(document.id, 0) and span.end > span.start
+        for document in documents
+        for span in document.pages
     )
 
 

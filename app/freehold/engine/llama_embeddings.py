@@ -1,4 +1,8 @@
-"""Embeddings: a context of its own, made with the first request, pooled as the model says."""
+"""Embeddings: a context of its own, made with the first request, pooled as the model says.
+
+A model that ranks gives one score per input instead of a vector: how well the two texts of a pair
+fit each other.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +81,7 @@ class NativeEmbedder:
         return end
 
     def embed(self, inputs: tuple[list[int], ...]) -> list[bytes]:
-        """Return the normalised vectors of one group of inputs."""
+        """Return the normalised vectors of one group of inputs, or their scores."""
         handle = self.handle
         batch = self._batch
         row = 0
@@ -99,6 +103,8 @@ class NativeEmbedder:
                 "There was not enough memory to embed the text.",
                 "Send shorter texts, or load the model with a smaller batch size.",
             )
+        if native.llama_pooling_type(handle) == _POOLING_RANK:
+            return [self._score(handle, slot) for slot in range(len(inputs))]
         size = native.llama_model_n_embd_out(self._model.handle)
         return [self._vector(handle, slot, size) for slot in range(len(inputs))]
 
@@ -109,6 +115,12 @@ class NativeEmbedder:
         values = pointer[:size]
         norm = math.sqrt(math.fsum(value * value for value in values)) or 1.0
         return struct.pack(f"<{size}f", *(value / norm for value in values))
+
+    def _score(self, handle: int, slot: int) -> bytes:
+        pointer = native.llama_get_embeddings_seq(handle, slot)
+        if not pointer:
+            raise AppError("internal", "llama.cpp returned no score for an input.")
+        return struct.pack("<f", pointer[0])
 
     def _make(self) -> Any:
         self._log.clear()
@@ -127,11 +139,4 @@ class NativeEmbedder:
             handle = native.llama_init_from_model(self._model.handle, params)
         if not handle:
             raise explain_failure(self._log.lines())
-        if native.llama_pooling_type(handle) == _POOLING_RANK:
-            native.llama_free(handle)
-            raise AppError(
-                "not_supported",
-                "This model ranks texts and gives no embeddings.",
-                "Choose an embedding model.",
-            )
         return handle

@@ -11,6 +11,7 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from freehold.engine.requests import Usage
+from freehold.errors import AppError
 from freehold.server.gate import App
 from freehold.server.generation import JsonAnswer
 from freehold.server.openai_request import decode_request, invalid
@@ -19,6 +20,7 @@ from freehold.server.wiring import House
 
 ROUTE = "/v1/embeddings"
 MAX_INPUTS = 2048
+SCORE_BYTES = 4  # of a ranking model: one number instead of a vector
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
@@ -74,6 +76,13 @@ async def _whole(
                 "Leave `dimensions` out.",
             )
         embedded = await held.engine.embed(inputs)
+    if embedded.vectors and len(embedded.vectors[0]) == SCORE_BYTES:
+        raise AppError(
+            "not_supported",
+            f"{ref} ranks texts and gives no embeddings.",
+            "Choose an embedding model.",
+            detail={"param": "model"},
+        )
     house.counters.add_usage(ref, Usage(prompt_tokens=embedded.prompt_tokens))
     as_text = request.encoding_format == "base64"
     data = [

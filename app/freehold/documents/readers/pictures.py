@@ -46,6 +46,7 @@ MARK: Final = np.array([255, 226, 120], dtype=np.uint16)
 EDGE: Final = np.array([214, 128, 16], dtype=np.uint8)
 EDGE_PIXELS: Final = 2
 PADDING: Final = 2
+MARK_ENTRY: Final = b"mark"
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
@@ -65,11 +66,10 @@ def draw_page(source: Source, task: PictureTask) -> bytes:
         scale = task.width / max(1.0, width)
         scale = min(scale, (MAX_DRAWN_PIXELS / max(1.0, width * height)) ** 0.5)
         pixels = _render(page, scale, grey=task.grey)
+        boxes = _shares(pixels, task)
         if task.end > task.start:
-            for box in _lines(_boxes(page, task, pixels.shape)):
-                _mark(pixels, box)
-        _mark_shares(pixels, task)
-        return to_png(pixels)
+            boxes += _lines(_boxes(page, task, pixels.shape))
+        return _marked(pixels, boxes)
     except pdfium.PdfiumError as error:
         raise refusals.damaged(source.name, f"page {task.page} is damaged") from error
     finally:
@@ -100,19 +100,19 @@ def draw_image(source: Source, task: PictureTask) -> bytes:
         image.draft("RGB", (width, height))
         drawn = image.convert("L" if task.grey else "RGB").resize((width, height))
         pixels = np.array(drawn)
-    _mark_shares(pixels, task)
-    return to_png(pixels)
+    return _marked(pixels, _shares(pixels, task))
 
 
-def to_png(pixels: Pixels) -> bytes:
-    """Return rows of grey or RGB pixels as a PNG file."""
+def to_png(pixels: Pixels, text: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
+    """Return rows of grey or RGB pixels as a PNG file; `text` are its entries of words."""
     height, width = pixels.shape[:2]
     rows = np.ascontiguousarray(pixels).reshape(height, -1)
     lined = np.concatenate([np.zeros((height, 1), dtype=np.uint8), rows], axis=1)
     colour = 2 if pixels.ndim == 3 else 0
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     data = zlib.compress(lined.tobytes(), 3)
-    parts = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    words = tuple((b"tEXt", key + b"\0" + value) for key, value in text)
+    parts = ((b"IHDR", header), *words, (b"IDAT", data), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in parts
@@ -163,14 +163,24 @@ def _lines(boxes: Iterable[Box]) -> list[Box]:
     return lines
 
 
-def _mark_shares(pixels: Pixels, task: PictureTask) -> None:
+def _shares(pixels: Pixels, task: PictureTask) -> list[Box]:
+    """Return the boxes that are given as shares of the page."""
     height, width = pixels.shape[:2]
-    boxes = (
+    return _lines(
         (round(left * width), round(top * height), round(right * width), round(bottom * height))
         for left, top, right, bottom in task.marks
     )
-    for box in _lines(boxes):
+
+
+def _marked(pixels: Pixels, boxes: list[Box]) -> bytes:
+    """Return the picture with its boxes, and in words how far down the page they are."""
+    for box in boxes:
         _mark(pixels, box)
+    if not boxes:
+        return to_png(pixels)
+    height = max(1, pixels.shape[0])
+    top, bottom = min(box[1] for box in boxes) / height, max(box[3] for box in boxes) / height
+    return to_png(pixels, ((MARK_ENTRY, f"{top:.4f} {bottom:.4f}".encode()),))
 
 
 def _mark(pixels: Pixels, box: Box) -> None:
