@@ -29,6 +29,8 @@ COMMANDS: Final[dict[str, str]] = {
     "show": "show a repository of the hub and whether it fits, or what a model here holds",
     "pull": "download a model",
     "verify": "compare a model's files with their checksums",
+    "quantise": "make a model smaller with llama.cpp's own quantiser",
+    "convert": "make a GGUF from a checkpoint in safetensors",
     "docs": "ask files, and get answers with proof",
     "models": "list the models on this machine",
     "import": "add a GGUF file to the library, in place",
@@ -44,6 +46,9 @@ COMMANDS: Final[dict[str, str]] = {
     "bench": "measure this machine with this build",
     "dev": "tools for developers of Freehold",
 }
+
+# Other spellings of a command.
+ALIASES: Final[dict[str, str]] = {"quantize": "quantise"}
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -71,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if opens_window(arguments):
         arguments = ["desktop", *arguments]
-    command = next((word for word in arguments if not word.startswith("-")), None)
+    place = next((n for n, word in enumerate(arguments) if not word.startswith("-")), None)
+    if place is not None:
+        arguments[place] = ALIASES.get(arguments[place], arguments[place])
+    command = arguments[place] if place is not None else None
     parser = build_parser(command)
     args = parser.parse_args(arguments)
     if args.command is None:

@@ -19,6 +19,7 @@ from freehold.library.inspector import BASE, relatives
 from freehold.library.making.recipe import make_recipe, result_name
 from freehold.wire import AnyEvent, Changed, ModelEntry
 from freehold.wire_files import (
+    ConvertRequest,
     LayerBytes,
     Making,
     MetadataRow,
@@ -223,6 +224,19 @@ class FakeFiles:
             state="running", total_bytes=plan.bytes, begun_at=float(number),
         )  # fmt: skip
         return self.put(job)
+
+    async def convert(self, request: ConvertRequest) -> Making:
+        await self._enter("files.convert", request=request)
+        if not request.folder.startswith("/"):
+            raise AppError("not_found", f"There is no folder at {request.folder}.", "Look again.")
+        number = len(self.jobs) + 1
+        return self.put(
+            Making(
+                id=f"making-{number}", kind="convert", name=request.name or "converted",
+                source=request.folder, state="running", total_bytes=2_000_000_000,
+                begun_at=float(number),
+            )
+        )  # fmt: skip
 
     async def cancel_making(self, making_id: str) -> None:
         await self._enter("files.cancel_making", making_id=making_id)

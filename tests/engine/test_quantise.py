@@ -29,7 +29,9 @@ class Bench:
         self.folder = folder
         self.entries: dict[str, ModelEntry] = {}
         self.events: list[AnyEvent] = []
-        self.workshop = Workshop(folder, self._find, self.take_in, self.events.append)
+        self.workshop = Workshop(
+            folder, folder / "cache", self._find, self.take_in, self.events.append
+        )
 
     async def _find(self, ref: str) -> ModelEntry:
         return self.entries[ref]

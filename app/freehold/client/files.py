@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from freehold.client.calls import Call, Decode
 from freehold.wire_files import (
+    ConvertRequest,
     Making,
     ModelAnatomy,
     QuantisePlan,
@@ -45,6 +46,10 @@ class FilesClient(Protocol):
 
     async def quantise(self, request: QuantiseRequest) -> Making:
         """Begin to quantise a model; `Changed("making")` tells that it came on."""
+        ...
+
+    async def convert(self, request: ConvertRequest) -> Making:
+        """Begin to convert a checkpoint in safetensors on the server's machine."""
         ...
 
     async def cancel_making(self, making_id: str) -> None:
@@ -88,6 +93,11 @@ class HttpFiles:
     async def quantise(self, request: QuantiseRequest) -> Making:
         """Begin to quantise a model."""
         response = await self._call("POST", "/files/quantise", request)
+        return self._decode(response, Making)
+
+    async def convert(self, request: ConvertRequest) -> Making:
+        """Begin to convert a checkpoint in safetensors."""
+        response = await self._call("POST", "/files/convert", request)
         return self._decode(response, Making)
 
     async def cancel_making(self, making_id: str) -> None:

@@ -71,6 +71,7 @@ def join_library(
     )
     workshop = Workshop(
         paths.models,
+        paths.cache,
         models.find,
         lambda path, ref: models.import_file(path, ref=ref, origin=MADE, owned=True),
         bus.publish,

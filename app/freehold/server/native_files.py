@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from freehold.server.native_json import answer, done, read, require_local
 from freehold.server.wiring import House
-from freehold.wire_files import QuantiseRequest
+from freehold.wire_files import ConvertRequest, QuantiseRequest
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
@@ -67,6 +67,11 @@ def _add_making(routes: APIRouter, house: House) -> None:
     async def quantise(request: Request) -> Response:
         require_local(request)
         return answer(await house.rooms.workshop.quantise(await read(request, QuantiseRequest)))
+
+    @routes.post("/convert")
+    async def convert(request: Request) -> Response:
+        require_local(request)
+        return answer(await house.rooms.workshop.convert(await read(request, ConvertRequest)))
 
     @routes.delete("/making/{identifier}")
     async def cancel(request: Request) -> Response:

@@ -15,11 +15,16 @@ import msgspec
 from freehold.errors import AppError, internal
 from freehold.library.download.places import disk_error
 from freehold.library.inspection import to_info
-from freehold.library.making import quantising
-from freehold.library.making.places import Workplace, clear_unfinished
-from freehold.library.making.recipe import make_recipe
+from freehold.library.making import converting, quantising
+from freehold.library.making.places import (
+    Workplace,
+    clear_unfinished,
+    free_bytes,
+    room_problem,
+)
+from freehold.library.making.recipe import make_recipe, result_name
 from freehold.wire import AnyEvent, Changed, ModelEntry
-from freehold.wire_files import Making, QuantisePlan, QuantiseRequest
+from freehold.wire_files import ConvertRequest, Making, QuantisePlan, QuantiseRequest
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,7 @@ class Workshop:
     def __init__(
         self,
         models: Path,
+        cache: Path,
         find: Find,
         take_in: TakeIn,
         publish: Callable[[AnyEvent], None],
@@ -46,6 +52,7 @@ class Workshop:
     ) -> None:
         """Make an empty workshop; take_in: adds a result to the library under a name."""
         self._models, self._find, self._take_in = models, find, take_in
+        self._cache = cache
         self._publish, self._clock = publish, clock
         self._jobs: dict[str, Making] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -100,6 +107,37 @@ class Workshop:
             place,
             lambda tell: quantising.make(prepared, place, tell),
             f"{plan.name.removesuffix(f'-{mix}')}:{mix}",
+        )
+
+    async def convert(self, request: ConvertRequest) -> Making:
+        """Begin to convert a checkpoint.
+
+        Raises: AppError `not_supported` with what to type, `disk_full`, or why the folder cannot
+        be converted.
+        """
+        checkpoint = await asyncio.to_thread(converting.read_checkpoint, request.folder)
+        converter = await asyncio.to_thread(converting.find_converter, self._cache)
+        await converting.check_environment(converter, self._cache / "converter")
+        expected = converting.expected_bytes(checkpoint, request.kind)
+        problem = room_problem(expected, await asyncio.to_thread(free_bytes, self._models))
+        if problem:
+            raise AppError("disk_full", problem, "Make room, or move the folder of models.")
+        wished = QuantiseRequest(ref="", mix="", name=request.name or checkpoint.folder.name)
+        place = Workplace(self._models, result_name("", wished, ""))
+        self._check_name(place)
+        return self._begin(
+            Making(
+                id=secrets.token_hex(8),
+                kind="convert",
+                name=place.name,
+                source=str(checkpoint.folder),
+                state="running",
+                total_bytes=expected,
+                begun_at=self._clock(),
+            ),
+            place,
+            lambda tell: converting.convert(converter, checkpoint, request, place, tell),
+            place.name,
         )
 
     async def cancel(self, identifier: str) -> None:
