@@ -16,12 +16,13 @@ from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.cards import Card
 from freehold.ui.widgets.labels import ElidedLabel, prose, set_role, text_label
 from freehold.units import format_bytes, format_count
+from freehold.wire import ModelEntry
 
 ORIGINS: Final = {
     "imported": "Imported",
     "downloaded": "Downloaded",
     "made": "Made here",
-    "bundled": "Came with Freehold",
+    "bundled": "Comes with Freehold",
 }
 
 
@@ -36,6 +37,7 @@ class ModelActions:
     make_default: Callable[[str], object]
     remove: Callable[[str], object]
     copy_path: Callable[[str], object]
+    bring: Callable[[], object]
     inspect: Callable[[str], object]
 
 
@@ -49,10 +51,12 @@ class ModelCard(Card):
         self._actions = actions
         self._row = row
         self.name = ElidedLabel("", "strong")
+        self.bundled = text_label(ORIGINS["bundled"], "chip")
         self.default = text_label("Default", "chip-accent")
         self.state = text_label("", "chip")
         self.facts = ElidedLabel("", "small")
         self.place = ElidedLabel("", "small", mode=Qt.TextElideMode.ElideMiddle)
+        self.about = text_label("", "small", wrap=True)
         self.problem = text_label("", "danger", wrap=True)
         self.next_step = text_label("", "muted", wrap=True)
         self.progress = QProgressBar()
@@ -61,6 +65,7 @@ class ModelCard(Card):
         self.chat = push_button(theme, "New chat", lambda: actions.chat(self._row.ref))
         self.load = push_button(theme, "Load", lambda: actions.load(self._row.ref))
         self.unload = push_button(theme, "Unload", lambda: actions.unload(self._row.ref))
+        self.bring = push_button(theme, "Import a GGUF file…", actions.bring, icon="plus")
         self.more = icon_button(theme, "more", "More actions")
         self._make_menu()
         self._lay_out()
@@ -77,9 +82,17 @@ class ModelCard(Card):
         self.setAccessibleName(f"{entry.name}, {', '.join(row.facts)}")
         self.name.setText(entry.name)
         self.default.setVisible(row.is_default)
+        is_bundled = entry.origin == "bundled"
+        self.bundled.setVisible(is_bundled)
+        about = about_text(entry) if condition != "broken" else ""
+        self.about.setText(about)
+        self.about.setVisible(bool(about))
+        self.bring.setVisible(is_bundled and condition == "broken" and entry.kind == "chat")
+        self.remove_action.setVisible(not is_bundled)  # what comes with Freehold stays with it
         self.facts.setText("  ·  ".join(row.facts))
         shards = f" · {entry.shards} files" if entry.shards > 1 else ""
-        self.place.setText(f"{ORIGINS.get(entry.origin, entry.origin)}{shards} · {entry.path}")
+        origin = "" if is_bundled else f"{ORIGINS.get(entry.origin, entry.origin)}{shards} · "
+        self.place.setText(f"{origin}{entry.path}")
         text, look = state_text(row)
         self.state.setText(text)
         set_role(self.state, "role", look)
@@ -129,18 +142,20 @@ class ModelCard(Card):
         head = QHBoxLayout()
         head.setSpacing(SIZES["space"])
         head.addWidget(self.name)
+        head.addWidget(self.bundled)
         head.addWidget(self.default)
         head.addWidget(self.state)
         head.addStretch(1)
         words = QVBoxLayout()
         words.setSpacing(SIZES["space-half"])
         words.addLayout(head)
+        words.addWidget(self.about)
         words.addWidget(self.facts)
         words.addWidget(self.place)
         row = QHBoxLayout()
         row.setSpacing(SIZES["space"])
         row.addLayout(words, 1)
-        for button in (self.chat, self.load, self.unload):
+        for button in (self.chat, self.load, self.unload, self.bring):
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.more, 0, Qt.AlignmentFlag.AlignVCenter)
         self.body.addLayout(row)
@@ -148,6 +163,15 @@ class ModelCard(Card):
         self.body.addWidget(self.problem)
         self.body.addWidget(self.next_step)
         self.setFrameShape(QFrame.Shape.NoFrame)
+
+
+def about_text(entry: ModelEntry) -> str:
+    """Return what a model is for, where its name does not say so."""
+    if entry.kind == "embedding":
+        return "Turns text into numbers, so that documents are searched by meaning. It cannot chat."
+    if entry.origin == "bundled":
+        return "A small guide to Freehold. It knows little else: find a bigger model for the rest."
+    return ""
 
 
 def state_text(row: ModelRow) -> tuple[str, str]:

@@ -67,6 +67,7 @@ class ModelsPage(QWidget):
             make_default=self._make_default,
             remove=lambda ref: spawn(self, self._remove(ref)),
             copy_path=self._copy_path,
+            bring=self.choose_file,
             inspect=self.inspect_requested.emit,
         )
         self.problems = BannerStack(theme)
