@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from freehold.wire_grounds import Grounds
+from freehold.wire_grounds import AttachedDocument, Grounds
 
 API_VERSION = 1
 
@@ -71,10 +71,7 @@ class ModelEntry(Value, frozen=True, kw_only=True):
 
 
 class EngineState(Value, frozen=True, kw_only=True):
-    """A model that is loaded, loading or lost.
-
-    phase: "loading", "ready", "failed" or "unloading"; fraction is the load progress.
-    """
+    """A model that is loaded, loading or lost; `fraction` is the load progress."""
 
     ref: str
     phase: Literal["loading", "ready", "failed", "unloading"]
@@ -180,6 +177,7 @@ class Message(Value, frozen=True, kw_only=True):
 
     status: "complete"; "waiting" (queued or the model loads), "streaming", "stopped" by the
     person, "failed" (see `error`), "interrupted" (the engine or server died; what came is kept).
+    attached: the documents that came with a question. grounds: what an answer rests on.
     """
 
     id: str
@@ -197,6 +195,7 @@ class Message(Value, frozen=True, kw_only=True):
     stats: ReplyStats | None = None
     error: ErrorInfo | None = None
     grounds: Grounds | None = None
+    attached: tuple[AttachedDocument, ...] = ()
 
 
 class ChatSummary(Value, frozen=True, kw_only=True):

@@ -7,6 +7,14 @@ from typing import Literal
 import msgspec
 
 
+class AttachedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that came with a question, by its name then; kind "collection": a set of them."""
+
+    id: str
+    name: str
+    kind: str = ""
+
+
 class DocumentCitation(msgspec.Struct, frozen=True, kw_only=True):
     """What proves a part of the answer: `number` stands in its text, `quote` in the file.
 

@@ -52,7 +52,7 @@ from freehold.wire import (
     Settings,
     State,
 )
-from freehold.wire_grounds import Grounds
+from freehold.wire_grounds import AttachedDocument, Grounds
 
 
 @dataclass(frozen=True)
@@ -564,6 +564,7 @@ class FakeClient(FakeLibraryCalls):
                 role="user",
                 content=text,
                 created_at=self._now(),
+                attached=self._new_documents(chat, parent_id),
             )
         )
         if not chat.title:
@@ -571,6 +572,19 @@ class FakeClient(FakeLibraryCalls):
         reply = self._begin(chat, question.id)
         self._tokens[token] = (question.id, reply.id)
         return Sent(user_message=question, reply=reply)
+
+    def _new_documents(
+        self, chat: Conversation, parent_id: str | None
+    ) -> tuple[AttachedDocument, ...]:
+        documents, collections, _ = self.documents.chats.get(chat.id, ((), (), ""))
+        before = set()
+        while parent_id is not None:
+            before |= {one.id for one in chat.messages[parent_id].attached}
+            parent_id = chat.messages[parent_id].parent_id
+        known, made = self.documents.known, self.documents.made
+        found = [AttachedDocument(id=i, name=known[i].name, kind=known[i].kind) for i in documents]
+        found += [AttachedDocument(id=i, name=made[i].name, kind="collection") for i in collections]
+        return tuple(one for one in found if one.id not in before)
 
     def _begin(self, chat: Conversation, parent_id: str | None) -> Message:
         message = chat.add(

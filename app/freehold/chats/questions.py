@@ -8,8 +8,10 @@ from typing import Any
 from freehold.chats import tree
 from freehold.chats.rows import no_chat
 from freehold.chats.text import title_of
+from freehold.documents.scopes import attached_to
 from freehold.errors import AppError
 from freehold.wire import Message, Sent
+from freehold.wire_grounds import AttachedDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,10 @@ class Asked:
     fresh: bool
 
 
-def ask(connection: Any, question: Question) -> Asked:
+def ask(connection: Any, question: Question, *, has_documents: bool = False) -> Asked:
     """Store a question and an empty reply, or find what its token created before.
 
+    has_documents: chats may have documents attached, which come with the question.
     Raises: AppError `not_found`, or `conflict` for a trashed chat or an answer under way.
     """
     if question.token is not None:
@@ -57,7 +60,8 @@ def ask(connection: Any, question: Question) -> Asked:
     _check_parent(connection, question)
     user_message, parent_id = None, question.parent_id
     if question.text is not None:
-        user_message = _user_message(question)
+        attached = _new_documents(connection, question) if has_documents else ()
+        user_message = _user_message(question, attached)
         tree.add(connection, user_message)
         parent_id = user_message.id
         if question.parent_id is None and not title_edited:
@@ -119,7 +123,16 @@ def _check_parent(connection: Any, question: Question) -> None:
         )
 
 
-def _user_message(question: Question) -> Message:
+def _new_documents(connection: Any, question: Question) -> tuple[AttachedDocument, ...]:
+    """Return the chat's documents that no question above this one brought."""
+    attached = attached_to(connection, question.chat_id)
+    if not attached:
+        return ()
+    before = tree.attached_above(connection, question.parent_id)
+    return tuple(document for document in attached if document.id not in before)
+
+
+def _user_message(question: Question, attached: tuple[AttachedDocument, ...]) -> Message:
     return Message(
         id=tree.new_id(),
         chat_id=question.chat_id,
@@ -127,4 +140,5 @@ def _user_message(question: Question) -> Message:
         role="user",
         content=question.text or "",
         created_at=question.now,
+        attached=attached,
     )

@@ -9,12 +9,12 @@ import msgspec
 
 from freehold.errors import AppError
 from freehold.wire import ChatSummary, ErrorInfo, Message, ReplyStats
-from freehold.wire_grounds import Grounds
+from freehold.wire_grounds import AttachedDocument, Grounds
 
 BUSY: Final = ("waiting", "streaming")
 MESSAGE_COLUMNS: Final = (
     "seq, id, chat_id, parent_id, role, CAST(content AS BLOB), CAST(reasoning AS BLOB),"
-    " tool_calls, status, model_ref, created_at, stats, error, grounds"
+    " tool_calls, status, model_ref, created_at, stats, error, grounds, attached"
 )
 SUMMARY_COLUMNS: Final = (
     "id, title, updated_at, model_ref, pinned, trashed_at, EXISTS (SELECT 1 FROM message"
@@ -23,6 +23,7 @@ SUMMARY_COLUMNS: Final = (
 
 _stats = msgspec.json.Decoder(ReplyStats)
 _grounds = msgspec.json.Decoder(Grounds)
+_attached = msgspec.json.Decoder(tuple[AttachedDocument, ...])
 _error = msgspec.json.Decoder(ErrorInfo)
 _calls = msgspec.json.Decoder(tuple[dict[str, Any], ...])
 
@@ -49,6 +50,7 @@ def message_from(connection: Any, row: Sequence[Any]) -> Message:
         stats,
         error,
         grounds,
+        attached,
     ) = row
     # As bytes: a byte that a bad disk turned over costs one character, not the chat.
     content, reasoning = content.decode("utf-8", "replace"), reasoning.decode("utf-8", "replace")
@@ -70,6 +72,7 @@ def message_from(connection: Any, row: Sequence[Any]) -> Message:
         stats=_stats.decode(stats) if stats else None,
         error=_error.decode(error) if error else None,
         grounds=_grounds.decode(grounds) if grounds else None,
+        attached=_attached.decode(attached) if attached else (),
     )
 
 

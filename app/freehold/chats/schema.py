@@ -85,4 +85,9 @@ def m002_grounds(connection: Any) -> None:
     connection.execute("ALTER TABLE message ADD COLUMN grounds TEXT")
 
 
-SCHEMA: Final = Schema("chats", (m001_chats, m002_grounds))
+def m003_attached(connection: Any) -> None:
+    """Give questions a place for the documents that came with them."""
+    connection.execute("ALTER TABLE message ADD COLUMN attached TEXT")
+
+
+SCHEMA: Final = Schema("chats", (m001_chats, m002_grounds, m003_attached))

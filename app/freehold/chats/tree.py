@@ -116,7 +116,7 @@ def add(connection: Any, message: Message) -> Message:
         depth = row[0] + 1
     connection.execute(
         "INSERT INTO message (id, chat_id, parent_id, depth, role, content, reasoning, status,"
-        " model_ref, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " model_ref, created_at, attached) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.id,
             message.chat_id,
@@ -128,6 +128,7 @@ def add(connection: Any, message: Message) -> Message:
             message.status,
             message.model_ref,
             message.created_at,
+            encode(message.attached) if message.attached else None,
         ),
     )
     if message.content:
@@ -146,6 +147,19 @@ def add(connection: Any, message: Message) -> Message:
     else:
         choose(connection, message.id)
     return message
+
+
+def attached_above(connection: Any, message_id: str | None) -> frozenset[str]:
+    """Return the ids of the documents that came with a message or one above it."""
+    rows = connection.execute(
+        "WITH RECURSIVE path (message_id) AS (SELECT ?1 UNION ALL SELECT parent_id FROM path"
+        " JOIN message ON message.id = path.message_id WHERE parent_id IS NOT NULL)"
+        " SELECT DISTINCT json_extract(item.value, '$.id') FROM path CROSS JOIN message"
+        " ON message.id = path.message_id CROSS JOIN json_each(message.attached) AS item"
+        " WHERE message.attached IS NOT NULL",
+        (message_id,),
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def choose(connection: Any, message_id: str) -> str:

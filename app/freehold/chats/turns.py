@@ -160,7 +160,8 @@ class Turns:
 
     async def _store_and_begin(self, question: Question) -> Asked:
         """Store and start as one step: a client that leaves in between still gets its answer."""
-        asked = await self._database.write(lambda c: ask(c, question))
+        has_documents = self._grounding is not None
+        asked = await self._database.write(lambda c: ask(c, question, has_documents=has_documents))
         if asked.fresh:
             self._begin(asked.sent.reply)
             self._tell(question.chat_id)

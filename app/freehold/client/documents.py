@@ -63,7 +63,8 @@ class DocumentsClient(Protocol):
         """Return a picture (PNG) of a page with characters `start` up to `end` boxed.
 
         Only where `DocumentInfo.has_pages`; width: in pixels, 200 to 2400. Characters on another
-        page box nothing.
+        page box nothing. The PNG's text entry "mark" says how far down the page the boxes begin
+        and end, as two shares of its height.
         """
         ...
 
