@@ -35,13 +35,13 @@ CONTEXT_TOKENS: Final = 4096
 COPY_S: Final = 60.0
 # (prompt, answer) tokens of each run of a gauge.
 RUNS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
-    "few_nodes": ((16, 150),),
-    "many_nodes": ((16, 120),),
-    "experts": ((512, 60),),
-    "heads": ((512, 50), (2048, 50)),
-    "latent": ((512, 50), (2048, 50)),
+    "few_nodes": ((16, 120),),
+    "many_nodes": ((16, 80),),
+    "experts": ((512, 40),),
+    "heads": ((512, 40), (2048, 40)),
+    "latent": ((512, 40), (2048, 40)),
 }
-MATRIX_RUNS: Final = ((256, 50),)
+MATRIX_RUNS: Final = ((256, 36),)
 GPU_RUNS: Final = ("few_nodes", "many_nodes", "q8_0")
 
 MakeGauge = Callable[[str, Path], object]

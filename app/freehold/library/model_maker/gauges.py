@@ -25,7 +25,7 @@ HEADS: Final = llama.LlamaShape(4, 512, 8, 4, 512, 8192)
 FEW_NODES: Final = replace(kimi.TINY, context_tokens=8192)
 MANY_NODES: Final = replace(FEW_NODES, layers=12)
 LATENT: Final = replace(
-    FEW_NODES, layers=4, width=128, heads=8, q_rank=64, kv_rank=512, rope=64, value=64, nope=64
+    FEW_NODES, layers=3, width=128, heads=6, q_rank=64, kv_rank=512, rope=64, value=64, nope=64
 )
 EXPERTS: Final = replace(
     kimi.SMALL, layers=2, width=1024, expert_width=256, dense_width=1024, context_tokens=8192
