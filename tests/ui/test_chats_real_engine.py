@@ -73,8 +73,8 @@ async def test_an_answer_streams_and_a_killed_engine_costs_only_the_rest_of_it(
         page.composer.box.send_asked.emit()
 
     await until(lambda: session.is_connected, timeout_s=30)
-    await session.client.import_model(str(tiny_model()))
-    await until(lambda: page.conversation.chat.model_ref, timeout_s=10)
+    model = await session.client.import_model(str(tiny_model()))
+    await until(lambda: page.conversation.chat.model_ref == model.ref, timeout_s=10)
     page.settings.knobs["max_tokens"].setValue(60)
     page.settings.save_now()
     await until(lambda: page.conversation.chat.sampling == {"max_tokens": 60})

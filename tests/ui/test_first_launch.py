@@ -119,6 +119,15 @@ async def test_it_is_not_shown_to_somebody_with_a_model() -> None:
         await until(shows(page, "blank"))
 
 
+async def test_a_model_that_is_brought_takes_the_starters_place() -> None:
+    client = FakeClient(models=(STARTER,))
+    async with opened(client) as page:
+        await until(lambda: page.conversation.chat.model_ref == STARTER.ref)
+        brought = await client.import_model("/models/mine.gguf")
+        await until(lambda: page.conversation.chat.model_ref == brought.ref)
+        assert shows(page, "blank")()
+
+
 async def test_a_machine_that_cannot_be_read_is_no_obstacle() -> None:
     client = FakeClient(models=(STARTER,))
     client.machine.fail_next("machine.state", AppError("internal", "No.", "Try again."))

@@ -86,7 +86,7 @@ def make_sequence(
             "context_length_exceeded",
             f"The prompt has {len(prompt):,} tokens and the context holds {context_tokens:,}; "
             "one more is needed for the answer.",
-            "Shorten the prompt, or load the model with a larger context.",
+            "Shorten it, or use a larger context, or a model that has one.",
             detail={"prompt_tokens": len(prompt), "context_tokens": context_tokens},
         )
     limit = context_tokens

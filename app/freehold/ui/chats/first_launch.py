@@ -38,7 +38,7 @@ class FirstLaunch(QScrollArea):
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._ref = ""
+        self.ref = ""
         self._looked = False
         self.setAccessibleName("Welcome")
         self.setWidgetResizable(True)
@@ -49,7 +49,7 @@ class FirstLaunch(QScrollArea):
         self.state = text_label("", "chip")
         self.words = text_label(STARTER_TEXT, "muted", wrap=True)
         self.start = push_button(
-            theme, "Start chatting", lambda: self.start_asked.emit(self._ref), kind="primary"
+            theme, "Start chatting", lambda: self.start_asked.emit(self.ref), kind="primary"
         )
         self.bring_first = push_button(
             theme, "Import a GGUF file…", self.import_asked.emit, kind="primary", icon="plus"
@@ -64,7 +64,7 @@ class FirstLaunch(QScrollArea):
 
     def show_starter(self, entry: ModelEntry) -> None:
         """Show the starter model, ready or not."""
-        self._ref = entry.ref
+        self.ref = entry.ref
         self.state.setText("Ready" if entry.ready else "Not usable")
         set_role(self.state, "role", "chip-accent" if entry.ready else "chip-danger")
         problem = entry.problem

@@ -141,6 +141,7 @@ class ChatsPage(QWidget):
         self.side.reader_shown.connect(self._make_room)
         self.transcript.citation_asked.connect(self.side.open_citation)
         self.transcript.citation_hovered.connect(self.side.hover_citation)
+        self.transcript.document_asked.connect(self.side.open_document)
         composer.edit_last_asked.connect(self.edit_last)
         composer.typed.connect(self._on_typed)
         for signal in (
@@ -344,10 +345,11 @@ class ChatsPage(QWidget):
         self.composer.say(text, problem=bool(ref and text and model is None))
 
     def _choose_model(self) -> None:
-        """Give a blank chat a model as soon as one is known."""
-        chat = self.conversation.chat
-        if not chat.id and not chat.model_ref and self._default_model():
-            self.conversation.update(model_ref=self._default_model())
+        """Give a blank chat a model as soon as one is known, and the person's own when it comes."""
+        chat, wanted = self.conversation.chat, self._default_model()
+        waits = not chat.model_ref or self.welcome.offers(chat.model_ref)
+        if not chat.id and waits and wanted not in ("", chat.model_ref):
+            self.conversation.update(model_ref=wanted)
 
     def _default_model(self) -> str:
         session, recent = self._session, [chat.model_ref for chat in self.chats.chats[:20]]

@@ -82,6 +82,10 @@ class Welcome(QStackedWidget):
         """Return whether it makes sense to type something."""
         return self.currentWidget() not in (self.no_model, self.first)
 
+    def offers(self, ref: str) -> bool:
+        """Return whether `ref` is the starter, shown on the first page and not yet begun with."""
+        return not self._begun and self.first.ref == ref
+
     def begin(self) -> None:
         """Leave the first page: the person has begun to chat."""
         self._begun = True
