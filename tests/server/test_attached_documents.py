@@ -40,10 +40,10 @@ async def test_documents_come_with_the_question_that_brought_them(
     minutes = await world.read(put(tmp_path, "minutes.txt", b"All were there."))
     chat = await client.create_chat(model_ref="tiny")
     await world.client.set_chat(chat.id, documents=[lease])
-    await world.ask_chat(chat.id, QUESTION)
+    first = await world.ask_chat(chat.id, QUESTION)
     await world.client.set_chat(chat.id, documents=[lease, minutes])
-    await world.ask_chat(chat.id, "And who was there?")
-    await world.ask_chat(chat.id, "And then?")
+    second = await world.ask_chat(chat.id, "And who was there?", first.id)
+    await world.ask_chat(chat.id, "And then?", second.id)
     messages = (await client.chat(chat.id)).messages
     brought = [[one.name for one in m.attached] for m in messages if m.role == "user"]
     assert brought == [["lease.txt"], ["minutes.txt"], []]
@@ -73,8 +73,8 @@ async def test_a_page_picture_says_where_its_mark_is(world: World, tmp_path: Pat
     start = text.index(ENGLISH)
     picture = await world.client.page_image(document_id, 1, start=start, end=start + len(ENGLISH))
     top, bottom = map(float, entries(picture)[b"mark"].split())
-    # The line stands 15 points below the one before it, the first at 780 of 841.89 points.
-    expected = 1 - (780 - 15 * 41) / 841.89
+    # Where `make_pdf` puts the 42nd line, of 841.89 points.
+    expected = 1 - (770 - 15 * 41) / 841.89
     assert top < expected <= bottom + 0.01
     assert 0.005 < bottom - top < 0.04
     assert b"mark" not in entries(await world.client.page_image(document_id, 1))

@@ -20,6 +20,7 @@ from freehold.ui.chats.prose_view import ProseView
 from freehold.ui.chats.raw_text import show_raw_text
 from freehold.ui.chats.stack import Stack
 from freehold.ui.chats.thinking_view import ThinkingView
+from freehold.ui.documents.attached_view import AttachedView
 from freehold.ui.documents.proof_view import ProofView
 from freehold.ui.state.reply import BUSY, Reply
 from freehold.ui.theme import Theme
@@ -37,7 +38,8 @@ class MessageView(Stack):
     """A message.
 
     Signals: regenerate_asked(id), version_asked(id), edit_saved(id, text); edit_begun;
-    citation_asked(id, number), citation_hovered(id, number or 0, place on the screen).
+    citation_asked(id, number), citation_hovered(id, number or 0, place on the screen);
+    document_asked(document id).
     """
 
     regenerate_asked = Signal(str)
@@ -46,6 +48,7 @@ class MessageView(Stack):
     edit_begun = Signal()
     citation_asked = Signal(str, int)
     citation_hovered = Signal(str, int, QPoint)
+    document_asked = Signal(str)
 
     def __init__(self, theme: Theme, message: Message, author: str, parent: QWidget) -> None:
         super().__init__(parent, gap=VIEW_GAP, margins=QMargins(0, 10, 0, 10))
@@ -112,6 +115,11 @@ class UserMessage(MessageView):
         self._more.setProperty("expand", True)
         self._more.clicked.connect(self._toggle)
         self.bubble.add(self._more)
+        self.attached: AttachedView | None = None
+        if message.attached:
+            self.attached = AttachedView(theme, message.attached, self)
+            self.attached.asked.connect(self.document_asked)
+            self.add(self.attached)
         self.add(self.bubble)
         self.editor: EditBox | None = None
         self.footer.edit_asked.connect(self.edit)

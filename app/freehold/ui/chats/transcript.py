@@ -35,13 +35,14 @@ class Transcript(QScrollArea):
 
     Signals:
         edit_saved(message id, text): a question was changed.
-        citation_asked, citation_hovered: see `MessageView`.
+        citation_asked, citation_hovered, document_asked: see `MessageView`.
         settled: everything wanted is drawn.
     """
 
     edit_saved = Signal(str, str)
     citation_asked = Signal(str, int)
     citation_hovered = Signal(str, int, QPoint)
+    document_asked = Signal(str)
     settled = Signal()
 
     def __init__(
@@ -267,6 +268,7 @@ class Transcript(QScrollArea):
         view.edit_saved.connect(self.edit_saved)
         view.citation_asked.connect(self.citation_asked)
         view.citation_hovered.connect(self.citation_hovered)
+        view.document_asked.connect(self.document_asked)
         view.edit_begun.connect(lambda: self.bring_into_view(view))
         return view
 

@@ -9,7 +9,9 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from freehold.ui.chats.stack import Stack
+from freehold.ui.documents.attached_view import shortened
 from freehold.ui.documents.citation_card import place_words
+from freehold.ui.documents.flow_row import FlowRow
 from freehold.ui.documents.words import counted
 from freehold.ui.icons import pixmap
 from freehold.ui.theme import Theme
@@ -34,7 +36,7 @@ class ProofView(Stack):
         self._grounds: Grounds | None = None
         self.absent = _Absent(theme, self)
         self.add(self.absent)
-        self.sources = _Sources(self)
+        self.sources = FlowRow(self)
         self.add(self.sources)
         self.line = text_label("", "small", wrap=True, parent=self)
         self.add(self.line)
@@ -78,45 +80,6 @@ class ProofView(Stack):
             elif event.type() == QEvent.Type.Leave:
                 self.hovered.emit(0, QPoint())
         return super().eventFilter(watched, event)
-
-
-class _Sources(QWidget):
-    """Buttons that wrap."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.buttons: list[QPushButton] = []
-
-    def show_buttons(self, buttons: list[QPushButton]) -> None:
-        for old in self.buttons:
-            old.hide()
-            old.deleteLater()
-        self.buttons = buttons
-        for button in buttons:
-            button.show()
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self._place(width, move=False)
-
-    def _place(self, width: int, *, move: bool) -> int:
-        left = top = row = 0
-        for button in self.buttons:
-            button.ensurePolished()
-            size = button.sizeHint()
-            size.setWidth(min(size.width(), max(60, width)))
-            if left and left + size.width() > width:
-                left, top, row = 0, top + row + GAP, 0
-            if move:
-                button.setGeometry(left, top, size.width(), size.height())
-            left += size.width() + GAP
-            row = max(row, size.height())
-        return top + row
-
-    def resizeEvent(self, event: object) -> None:
-        self._place(self.width(), move=True)
 
 
 class _Absent(QFrame):
@@ -189,7 +152,4 @@ def sentence(words: str) -> str:
 
 def short_name(citation: DocumentCitation) -> str:
     """Return a citation's place, short enough for a button."""
-    name = citation.file
-    if len(name) > MOST_NAME:
-        name = f"{name[: MOST_NAME - 10]}…{name[-9:]}"
-    return f"\u2068{name}\u2069, {citation.page_word} {citation.page}".replace("&", "&&")
+    return f"{shortened(citation.file, MOST_NAME)}, {citation.page_word} {citation.page}"

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QIntValidator, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QImage, QIntValidator, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -232,9 +232,9 @@ class Reader(QFrame):
         self.stack.setCurrentWidget(self.text_view)
         self.text_view.show_part(shown)
 
-    def _on_picture(self, image: object) -> None:
+    def _on_picture(self, image: QImage) -> None:
         self.stack.setCurrentWidget(self.page_view)
-        self.page_view.show_picture(image, self.reading.mark_share())  # type: ignore[arg-type]
+        self.page_view.show_picture(image, self.reading.mark_share(image))
 
     def _on_number(self) -> None:
         if self.number.hasAcceptableInput():

@@ -20,6 +20,12 @@ QPushButton[source="true"] {
     border-radius: 10px; padding: 1px 10px; font-size: ${font-small}; min-height: 18px; }
 QPushButton[source="true"]:hover { border-color: ${accent}; }
 QPushButton[source="true"]:focus { border: 2px solid ${focus}; padding: 0 9px; }
+QPushButton[attached="true"] {
+    background: ${surface}; color: ${text}; border: 1px solid ${border};
+    border-radius: ${radius-small}; padding: 2px 10px 2px 6px; font-size: ${font-small};
+    min-height: 20px; }
+QPushButton[attached="true"]:hover { background: ${hover}; }
+QPushButton[attached="true"]:focus { border: 2px solid ${focus}; padding: 1px 9px 1px 5px; }
 QFrame[absent="true"] { background: ${info-soft}; border: none; border-radius: ${radius}; }
 QFrame#citationCard {
     background: ${surface-raised}; border: 1px solid ${border-strong}; border-radius: ${radius}; }

@@ -261,8 +261,11 @@ class Reading(QObject):
         page = next((page for page in self.pages if page.number == self.page), None)
         return page is None or (span[0] < page.end and span[1] > page.start)
 
-    def mark_share(self) -> float | None:
-        """Return how far down the page the mark is, by its place in the page's text."""
+    def mark_share(self, picture: QImage) -> float | None:
+        """Return how far down the page the mark is: as the picture says, or by its text."""
+        told = marked_share(picture)
+        if told is not None:
+            return told
         page = next((page for page in self.pages if page.number == self.page), None)
         if self.mark is None or page is None or page.end <= page.start:
             return None
@@ -313,6 +316,15 @@ class Reading(QObject):
         start, end = self.hits[self.hit]
         self.searched.emit()
         self._go(self.info.id, start, (start, end))
+
+
+def marked_share(picture: QImage) -> float | None:
+    """Return the middle of the mark as the server wrote it into the picture."""
+    try:
+        top, bottom = map(float, picture.text("mark").split())
+    except ValueError:
+        return None
+    return (top + bottom) / 2 if 0 <= top <= bottom <= 1 else None
 
 
 def view_range(pages: Sequence[TextPage], position: int, characters: int) -> Span:
