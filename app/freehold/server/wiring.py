@@ -105,7 +105,6 @@ class House:
     models: ModelChoice
     conversations: Conversations
     turns: Turns
-    ledger: Ledger
     metering: Metering
     costs: CostDesk
     power: PowerDesk
@@ -197,19 +196,15 @@ def build_house(
     """Put a server together; nothing runs before `House.start`. Blocks on the disk.
 
     library: the models to use instead of those in the database; for tests.
-    sources: the meters of this machine; none means that nothing is metered. nvml: the GPUs whose
-    power limits can be compared.
+    sources, nvml: this machine's meters and GPUs; without them nothing is metered or compared.
     Raises: AppError when a folder, the key or the database cannot be used.
     """
     paths.create()
     settings = SettingsFile(paths.settings_file)
-    key = ensure_key(paths.key_file)
     bus = Bus(start=first_number())
     database = Database.open(paths, SCHEMAS)
     models: Models = library or Library(database, bus.publish)
-    ledger = Ledger(database)
-    tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
-    costs = CostDesk(paths, ledger, settings, tariff, CostsFile(paths.config / "costs.toml"))
+    costs = _cost_desk(paths, settings, database)
     history, metering, power = join_meters(paths, database, costs, sources)
     machine = MachineDesk(paths, models.resolve)
     plan = HeaderPlanner(machine.places, paths.models)
@@ -230,7 +225,7 @@ def build_house(
     return House(
         paths=paths,
         settings=settings,
-        key=key,
+        key=ensure_key(paths.key_file),
         database=database,
         bus=bus,
         library=models,
@@ -244,7 +239,6 @@ def build_house(
         turns=Turns(
             database, engines, bus.publish, documents.grounding, choose_model=choice.default
         ),
-        ledger=ledger,
         metering=metering,
         costs=costs,
         power=power,
@@ -285,13 +279,17 @@ async def open_library(paths: Paths) -> AsyncIterator[Library]:
 def open_costs(paths: Paths) -> Iterator[CostDesk]:
     """Yield the ledger's figures alone, for commands while no server runs. Blocks on the disk."""
     settings = SettingsFile(paths.settings_file)
-    tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
     database = Database.open(paths, SCHEMAS)
     try:
-        own = CostsFile(paths.config / "costs.toml")
-        yield CostDesk(paths, Ledger(database), settings, tariff, own)
+        yield _cost_desk(paths, settings, database)
     finally:
         database.close()
+
+
+def _cost_desk(paths: Paths, settings: SettingsFile, database: Database) -> CostDesk:
+    tariff = TariffInForce(paths.config / "tariff.toml", lambda: settings.current)
+    own = CostsFile(paths.config / "costs.toml")
+    return CostDesk(paths, Ledger(database), settings, tariff, own)
 
 
 def _recovered(database: Database) -> AppError | None:
