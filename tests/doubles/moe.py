@@ -25,7 +25,8 @@ TYPES = {
     "Q4_0": 2, "Q8_0": 8, "Q2_K": 10, "Q3_K": 11, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14,
     "IQ2_XXS": 16, "IQ1_S": 19, "IQ4_NL": 20, "IQ4_XS": 23, "IQ1_M": 29, "MXFP4": 39,
 }  # fmt: skip
-SLOW = ("IQ1_S", "IQ1_M", "IQ2_XXS")  # for ggml to quantise to
+SLOW = ("IQ1_S", "IQ1_M", "IQ2_XXS")  # for ggml to begin to quantise to
+FULL = os.environ.get("FREEHOLD_EMULATOR") == "full"  # `make emulator`
 SMALL_BLOCKS = ("Q4_0", "Q8_0", "IQ4_NL", "MXFP4")
 
 Floats = npt.NDArray[np.float32]
@@ -315,7 +316,7 @@ class Weights:
 def random_blocks(kind: str, rows: int, values: int, source: np.random.Generator) -> Bytes:
     """Return blocks of random bits with sane scales: every code a type has, and no search.
 
-    ggml takes seconds to quantise to the types of one and two bits.
+    ggml needs ten seconds to prepare its tables for the types of one and two bits.
     """
     row_bytes = int(_ggml().ggml_row_size(TYPES[kind], values))
     blocks = source.integers(0, 256, (rows * values // 256, row_bytes * 256 // values), np.uint8)
@@ -337,7 +338,7 @@ def make_weights(
     """Return random weights of the size a model's have."""
     source = np.random.default_rng(seed)
     plain = source.normal(0, values**-0.5, (experts * rows, values)).astype(np.float32)
-    if kind in SLOW and plain.size > 50_000:
+    if kind in SLOW and not FULL:
         blocks = random_blocks(kind, len(plain), values, source)
     else:
         blocks = quantise(kind, plain)

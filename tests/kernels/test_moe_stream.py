@@ -7,7 +7,6 @@ columns and routing occurs in some combination with each other.
 from __future__ import annotations
 
 import itertools
-import os
 
 import numpy as np
 import pytest
@@ -51,8 +50,7 @@ def pairwise(cases: list[Case]) -> list[Case]:
     return chosen
 
 
-FULL = os.environ.get("FREEHOLD_EMULATOR") == "full"
-CASES = all_cases() if FULL else pairwise(all_cases())
+CASES = all_cases() if moe.FULL else pairwise(all_cases())
 
 
 def name_of(case: Case) -> str:

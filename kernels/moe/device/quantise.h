@@ -89,16 +89,21 @@ DEVICE void quantise_unit(const QuantiseArgs & args, const float * x, int row, i
     }
 }
 
-constexpr int kQuantiseThreads = 256;
-
-KERNEL(kQuantiseThreads, 1) quantise_rows(QuantiseArgs args) {
-    simt::begin_after_previous();
-    const int warps = simt::grid_size() * (kQuantiseThreads / simt::kWarp);
-    const int mine = simt::block_index() * (kQuantiseThreads / simt::kWarp) + simt::warp_index();
+// The share of warp `mine` of `warps`.
+DEVICE void quantise_share(const QuantiseArgs & args, int mine, int warps) {
     for (int i = mine; i < args.rows * args.columns.units; i += warps) {
         const int row = i / args.columns.units;
         quantise_unit(args, args.x + row * args.x_stride, row, i % args.columns.units);
     }
+}
+
+constexpr int kQuantiseThreads = 256;
+
+KERNEL(kQuantiseThreads, 1) quantise_rows(QuantiseArgs args) {
+    simt::begin_after_previous();
+    constexpr int kPerBlock = kQuantiseThreads / simt::kWarp;
+    quantise_share(args, simt::block_index() * kPerBlock + simt::warp_index(),
+                   simt::grid_size() * kPerBlock);
 }
 
 }  // namespace moe

@@ -16,16 +16,17 @@ int row_stride(int piece_bytes) {
     return static_cast<int>(divide_up(room - 16, 128)) * 128 + 16;
 }
 
-// What a shape costs: how many units the slowest warp computes, over all row tiles. Idle warps cost
-// as much as busy ones; small pieces pay for their barriers.
-double cost_of(const StreamShape & shape) {
+// What a shape costs: how many units the slowest warp of the busiest block computes. Idle warps
+// cost as much as busy ones; small pieces pay for their barriers.
+double cost_of(const StreamShape & shape, const ShapeRequest & request) {
     const int slices = kConsumers / shape.groups;
     const int pieces = static_cast<int>(divide_up(shape.units, shape.piece_units));
     const int last = shape.units - (pieces - 1) * shape.piece_units;
-    const double units = (pieces - 1) * divide_up(shape.piece_units, slices) +
-                         divide_up(last, slices);
+    const double units = static_cast<double>(
+        (pieces - 1) * divide_up(shape.piece_units, slices) + divide_up(last, slices));
     constexpr double kBarrier = 0.35, kEpilogue = 0.8;  // in units: estimated, not measured
-    return shape.row_tiles * (units + kBarrier * pieces + kEpilogue);
+    const auto rounds = divide_up(shape.row_tiles * request.tiles, request.blocks);
+    return static_cast<double>(rounds) * (units + kBarrier * pieces + kEpilogue);
 }
 
 }  // namespace
@@ -49,7 +50,7 @@ StreamShape choose_shape(const ShapeRequest & request) {
             const auto fit = static_cast<int>(request.ring_bytes / stage_bytes(shape));
             shape.stages = std::min(fit, kMaxStages);
             if (shape.stages < 2) continue;
-            double cost = cost_of(shape);
+            double cost = cost_of(shape, request);
             if (shape.stages < kFewestStages) cost *= 1.3;  // little is on its way
             if (shape.piece_bytes < kSmallestPiece && piece_units < units) cost *= 1.2;
             if (best.stages == 0 || cost < best_cost) {

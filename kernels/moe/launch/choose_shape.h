@@ -16,6 +16,8 @@ struct ShapeRequest {
     int unit_bytes;
     int row_bytes;
     size_t ring_bytes;  // shared memory for stages
+    int64_t tiles;      // of the plan, as far as the host can guess; at least 1
+    int blocks;         // that share the work
 };
 
 // A shape with `stages` of 0 does not fit.

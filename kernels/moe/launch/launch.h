@@ -17,6 +17,7 @@ std::string & last_error();  // of this thread
 inline int check(cudaError_t status, const char * what) {
     if (status != cudaSuccess) {
         last_error() = std::string(what) + ": " + cudaGetErrorString(status);
+        cudaGetLastError();  // said once is enough: the next call must not find it
     }
     return static_cast<int>(status);
 }
@@ -24,7 +25,7 @@ inline int check(cudaError_t status, const char * what) {
 // `spread`: all blocks must be on the device at once, because they wait for one another.
 template <class... Args>
 int launch(const moe_device & device, const char * name, void (*kernel)(Args...), int grid,
-           int threads, size_t shared_bytes, bool, Args... args) {
+           int threads, size_t shared_bytes, bool spread, Args... args) {
     if (shared_bytes > 48 * 1024) {
         const int status = check(
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -32,15 +33,20 @@ int launch(const moe_device & device, const char * name, void (*kernel)(Args...)
         if (status != 0) return status;
     }
     cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
+    if (spread) {
+        attribute.id = cudaLaunchAttributeCooperative;
+        attribute.val.cooperative = 1;
+    } else {
+        attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attribute.val.programmaticStreamSerializationAllowed = 1;
+    }
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(grid);
     config.blockDim = dim3(threads);
     config.dynamicSmemBytes = shared_bytes;
     config.stream = static_cast<cudaStream_t>(device.stream);
     config.attrs = &attribute;
-    config.numAttrs = device.compute >= 900 ? 1 : 0;
+    config.numAttrs = spread || device.compute >= 900 ? 1 : 0;
     return check(cudaLaunchKernelEx(&config, kernel, args...), name);
 }
 

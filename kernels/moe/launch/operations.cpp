@@ -6,12 +6,21 @@
 #include "launch.h"
 #include "small_kernels.h"
 #include "support.h"
+#include "switches.h"
 
 namespace moe {
 
 const TypeRow * find_type(int type) {
 #define MOE_FIND(name) \
     if (type_row_##name().type == type) return &type_row_##name();
+    MOE_TYPES(MOE_FIND)
+#undef MOE_FIND
+    return nullptr;
+}
+
+FeedForwardLauncher find_feed_forward(int type, int down_type) {
+#define MOE_FIND(name) \
+    if (type_row_##name().type == type) return feed_forward_##name(down_type);
     MOE_TYPES(MOE_FIND)
 #undef MOE_FIND
     return nullptr;
@@ -48,6 +57,8 @@ namespace {
 
 constexpr int kTilesOfClass[3] = {1, 2, 4};
 
+constexpr int kTooManyBlocks = 720;  // as cudaErrorCooperativeLaunchTooLarge
+
 // Shared memory of one block if `blocks` are to fit on a multiprocessor.
 size_t share_of_memory(const moe_device & device, int blocks) {
     constexpr size_t kReserved = 1024;  // per block, by the driver
@@ -55,14 +66,21 @@ size_t share_of_memory(const moe_device & device, int blocks) {
 }
 
 size_t fixed_bytes(int tiles) {
-    return 128 + 2 * static_cast<size_t>(kConsumers) * tiles * 8 * kRows * sizeof(float);
+    return 2 * kBarrierBytes + 2 * static_cast<size_t>(kConsumers) * tiles * 8 * kRows * sizeof(float);
 }
 
 }  // namespace
 
-StreamShape shape_of(const moe_matrix & matrix, int matrices, int tiles,
+size_t ring_bytes(int tiles, const moe_device & device) {
+    const size_t room = share_of_memory(device, blocks_per_processor(tiles));
+    const size_t fixed = fixed_bytes(tiles);
+    return room > fixed ? room - fixed : 0;
+}
+
+StreamShape shape_of(const moe_matrix & matrix, int matrices, const moe_op & op,
                      const moe_device & device) {
     const TypeRow & type = *find_type(matrix.type);
+    const int tiles = kTilesOfClass[tile_class(op.tokens)];
     ShapeRequest request = {};
     request.matrices = matrices;
     request.rows = matrix.rows;
@@ -70,19 +88,22 @@ StreamShape shape_of(const moe_matrix & matrix, int matrices, int tiles,
     request.unit_values = type.unit_values;
     request.unit_bytes = unit_bytes(type);
     request.row_bytes = static_cast<int>(matrix.row_bytes);
-    const size_t room = share_of_memory(device, blocks_per_processor(tiles));
-    const size_t fixed = fixed_bytes(tiles);
-    request.ring_bytes = room > fixed ? room - fixed : 0;
+    request.ring_bytes = ring_bytes(tiles, device);
+    // Each distinct expert is a tile; the fused kernel computes rows of down over all of them.
+    const bool fused_down = op.kind == MOE_FEED_FORWARD && op.tokens <= kMostFusedTokens &&
+                            matrices == 1;
+    request.tiles = fused_down ? 1 : std::clamp(op.tokens * op.slots, 1, matrix.experts);
+    request.blocks = blocks_per_processor(tiles) * device.processors;
     return choose_shape(request);
 }
 
 bool every_shape_fits(const moe_op & op, const moe_device & device) {
-    const int tiles = kTilesOfClass[tile_class(op.tokens)];
     const bool has_gate = op.kind == MOE_GATE_UP || op.kind == MOE_FEED_FORWARD;
-    if (op.kind != MOE_DOWN_SUM &&
-        shape_of(op.up, has_gate ? 2 : 1, tiles, device).stages == 0) return false;
     const bool has_down = op.kind == MOE_DOWN_SUM || op.kind == MOE_FEED_FORWARD;
-    return !has_down || shape_of(op.down, 1, tiles, device).stages != 0;
+    if (op.kind != MOE_DOWN_SUM && shape_of(op.up, has_gate ? 2 : 1, op, device).stages == 0) {
+        return false;
+    }
+    return !has_down || shape_of(op.down, 1, op, device).stages != 0;
 }
 
 namespace {
@@ -106,6 +127,8 @@ struct Layout {
     Columns x, joined;        // activations quantised for up and gate, and for down
     float * joined_rows;      // [pairs][rows of up]
     float * down_rows;        // [pairs][rows of down]
+    int * counters;           // of the fused kernel: [tiles][units], and one more
+    int counter_count;
     size_t bytes;
 };
 
@@ -134,6 +157,10 @@ Layout lay_out(const moe_op & op, void * memory) {
     if (op.kind == MOE_FEED_FORWARD || op.kind == MOE_DOWN_SUM) {
         layout.down_rows = scratch.take<float>(layout.plan.pairs * op.down.rows);
     }
+    if (op.kind == MOE_FEED_FORWARD && op.tokens <= kMostFusedTokens) {
+        layout.counter_count = layout.plan.tile_limit * layout.joined.units + 1;
+        layout.counters = scratch.take<int>(layout.counter_count);
+    }
     layout.bytes = scratch.used();
     return layout;
 }
@@ -145,7 +172,8 @@ class Sequence {
         : op_(op), device_(device), layout_(lay_out(op, memory)),
           class_(tile_class(op.tokens)) {}
 
-    int plan() {
+    // The plan, and x quantised for the first matrix.
+    int prepare() {
         PlanArgs args = {};
         args.ids = op_.ids;
         args.ids_stride = op_.ids_stride;
@@ -155,22 +183,37 @@ class Sequence {
         args.with_shared = has_shared(op_);
         args.width = kTileWidths[class_];
         args.plan = layout_.plan;
-        return launch_plan(device_, args);
+        args.counters = layout_.counters;
+        args.counter_count = layout_.counter_count;
+        return launch_prepare(device_, args,
+                              quantise_args(op_.x, op_.x_stride, rows_of_x(op_), layout_.x,
+                                            first_matrix()));
     }
 
-    int quantise(const float * x, int64_t stride, int64_t rows, const Columns & columns,
-                 const moe_matrix & weights) {
+    static QuantiseArgs quantise_args(const float * x, int64_t stride, int64_t rows,
+                                      const Columns & columns, const moe_matrix & weights) {
         const TypeRow & type = *find_type(weights.type);
-        QuantiseArgs args = {x, stride, static_cast<int>(rows), columns, type.order, type.span,
-                             type.group, type.with_sums};
-        return launch_quantise(device_, args);
+        return {x, stride, static_cast<int>(rows), columns, type.order, type.span, type.group,
+                type.with_sums};
+    }
+
+    QuantiseArgs joined_args() const {
+        return quantise_args(layout_.joined_rows, op_.up.rows, layout_.plan.pairs, layout_.joined,
+                             op_.down);
     }
 
     int stream(const moe_matrix * const (&matrices)[2], int count, const Columns & columns,
                bool per_pair, float * out) {
-        const TypeRow & type = *find_type(matrices[0]->type);
+        const StreamArgs args = stream_args(matrices, count, columns, per_pair, out);
+        const int64_t work = static_cast<int64_t>(layout_.plan.tile_limit) * args.shape.row_tiles;
+        const int grid = static_cast<int>(std::min<int64_t>(work, blocks()));
+        return find_type(matrices[0]->type)->stream[class_](device_, args, grid);
+    }
+
+    StreamArgs stream_args(const moe_matrix * const (&matrices)[2], int count,
+                           const Columns & columns, bool per_pair, float * out) const {
         StreamArgs args = {};
-        args.shape = shape_of(*matrices[0], count, kTilesOfClass[class_], device_);
+        args.shape = shape_of(*matrices[0], count, op_, device_);
         for (int i = 0; i < count; i++) args.experts[i] = as_experts(*matrices[i]);
         args.columns = columns;
         args.pairs_per_column = per_pair ? 1 : op_.slots;
@@ -182,11 +225,10 @@ class Sequence {
         args.activation = op_.activation;
         args.alpha = op_.alpha;
         args.limit = op_.limit;
-        const int64_t work = static_cast<int64_t>(layout_.plan.tile_limit) * args.shape.row_tiles;
-        const int grid = static_cast<int>(std::min<int64_t>(
-            work, blocks_per_processor(kTilesOfClass[class_]) * device_.processors));
-        return type.stream[class_](device_, args, grid);
+        return args;
     }
+
+    int blocks() const { return blocks_per_processor(kTilesOfClass[class_]) * device_.processors; }
 
     int sum() {
         WeightedSumArgs args = {layout_.down_rows, op_.weights, op_.shared_weight, op_.out,
@@ -195,30 +237,60 @@ class Sequence {
         return launch_weighted_sum(device_, args);
     }
 
+    // Null if this operation runs in several kernels.
+    FeedForwardLauncher fused() const {
+        if (op_.kind != MOE_FEED_FORWARD || op_.tokens > kMostFusedTokens ||
+            !is_enabled(Kernel::kFeedForward)) return nullptr;
+        return find_feed_forward(op_.up.type, op_.down.type);
+    }
+
+    int feed_forward(FeedForwardLauncher launcher) {
+        FeedForwardArgs args = {};
+        args.up = stream_args({&op_.gate, &op_.up}, 2, layout_.x, false, layout_.joined_rows);
+        args.down = shape_of(op_.down, 1, op_, device_);
+        args.down_experts = as_experts(op_.down);
+        args.quantise = joined_args();
+        args.stage_bytes = std::max(stage_bytes(args.up.shape), stage_bytes(args.down));
+        args.stages = std::min<int>(kMaxStages, ring_bytes(1, device_) / args.stage_bytes);
+        args.tiles_done = layout_.counters;
+        args.units_ready = layout_.counters + layout_.counter_count - 1;
+        args.ids = op_.ids;
+        args.ids_stride = op_.ids_stride;
+        args.weights = op_.weights;
+        args.shared_weight = op_.shared_weight;
+        args.out = op_.out;
+        args.tokens = op_.tokens;
+        args.slots = op_.slots;
+        return launcher(device_, args, blocks());
+    }
+
     int all() {
-        const bool feed_forward = op_.kind == MOE_FEED_FORWARD;
-        const moe_matrix & first = first_matrix();
-        int status = plan();
-        if (status == 0) {
-            status = quantise(op_.x, op_.x_stride, rows_of_x(op_), layout_.x, first);
+        int status = prepare();
+        if (status != 0) return status;
+        if (const FeedForwardLauncher launcher = fused()) {
+            status = feed_forward(launcher);
+            if (status != kTooManyBlocks) return status;
+            last_error().clear();  // something else holds part of the GPU: then one by one
         }
-        if (status == 0 && op_.kind == MOE_MATMUL) {
-            status = stream({&op_.up, nullptr}, 1, layout_.x, op_.x_per_pair, op_.out);
+        return one_by_one();
+    }
+
+    int one_by_one() {
+        if (op_.kind == MOE_MATMUL) {
+            return stream({&op_.up, nullptr}, 1, layout_.x, op_.x_per_pair, op_.out);
         }
-        if (status == 0 && (op_.kind == MOE_GATE_UP || feed_forward)) {
+        const bool whole = op_.kind == MOE_FEED_FORWARD;
+        int status = 0;
+        if (op_.kind != MOE_DOWN_SUM) {
             status = stream({&op_.gate, &op_.up}, 2, layout_.x, op_.x_per_pair,
-                            feed_forward ? layout_.joined_rows : op_.out);
+                            whole ? layout_.joined_rows : op_.out);
         }
-        if (status == 0 && feed_forward) {
-            status = quantise(layout_.joined_rows, op_.up.rows, layout_.plan.pairs,
-                              layout_.joined, op_.down);
-        }
-        if (status == 0 && (op_.kind == MOE_DOWN_SUM || feed_forward)) {
-            status = stream({&op_.down, nullptr}, 1, feed_forward ? layout_.joined : layout_.x,
-                            true, layout_.down_rows);
-            if (status == 0) status = sum();
-        }
-        return status;
+        if (status != 0 || op_.kind == MOE_GATE_UP) return status;
+        if (whole) status = launch_quantise(device_, joined_args());
+        if (status != 0) return status;
+        status = stream({&op_.down, nullptr}, 1, whole ? layout_.joined : layout_.x, true,
+                        layout_.down_rows);
+        return status != 0 ? status : sum();
     }
 
   private:

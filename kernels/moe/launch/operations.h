@@ -28,7 +28,8 @@ class Scratch {
 moe_plan lay_out_plan(Scratch & scratch, int tokens, int slots, int experts, bool with_shared,
                       int width);
 Columns lay_out_columns(Scratch & scratch, int64_t rows, int64_t values, const TypeRow & type);
-StreamShape shape_of(const moe_matrix & matrix, int matrices, int tiles, const moe_device & device);
+StreamShape shape_of(const moe_matrix & matrix, int matrices, const moe_op & op,
+                     const moe_device & device);
 bool every_shape_fits(const moe_op & op, const moe_device & device);
 
 // The index into TypeRow::stream for so many tokens: the widest tile one expert could need.

@@ -11,6 +11,14 @@ int launch_plan(const moe_device & device, const PlanArgs & args) {
                   false, args);
 }
 
+int launch_prepare(const moe_device & device, const PlanArgs & plan,
+                   const QuantiseArgs & quantise) {
+    const int warps = quantise.rows * quantise.columns.units;
+    const int grid = 1 + std::clamp((warps + kPlanWarps - 1) / kPlanWarps, 1, 4 * device.processors);
+    return launch(device, "prepare", prepare, grid, kPlanThreads, plan_shared_bytes(plan.experts),
+                  false, plan, quantise);
+}
+
 int launch_quantise(const moe_device & device, const QuantiseArgs & args) {
     const int warps = args.rows * args.columns.units, per_block = kQuantiseThreads / simt::kWarp;
     const int grid = std::clamp((warps + per_block - 1) / per_block, 1, 8 * device.processors);
