@@ -19,9 +19,11 @@ from freehold.ui.library.downloads_panel import DownloadsPanel
 from freehold.ui.library.find_page import FindPage
 from freehold.ui.library.folders_dialog import FoldersDialog
 from freehold.ui.library.inspect.page import InspectPage
+from freehold.ui.library.making_panel import MakingPanel
 from freehold.ui.library.model_card import ModelCard
 from freehold.ui.library.page import ModelsPage
 from freehold.ui.state.downloads import DownloadsState
+from freehold.ui.state.making import MakingState
 from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Session
 from freehold.ui.state.settings import SettingsState
@@ -55,6 +57,9 @@ class LibraryPage(QWidget):
         self.here = ModelsPage(session, models, settings, theme)
         self.finder = FindPage(session, self.state, theme)
         self.downloads = DownloadsPanel(session, self.state, models, settings, theme)
+        self.making = MakingState(session, self)
+        self.making.finished.connect(lambda job: self.said.emit(f"{job.name} is ready."))
+        self.making_panel = MakingPanel(self.making, theme)
         self.inspector = InspectPage(session, theme)
         self.inspector.left.connect(lambda: self.go_to(HERE))
         self.here.inspect_requested.connect(self.inspect)
@@ -148,4 +153,5 @@ class LibraryPage(QWidget):
         column.setSpacing(0)
         column.addLayout(head)
         column.addWidget(self._pages, 1)
+        column.addWidget(self.making_panel)
         column.addWidget(self.downloads)

@@ -39,6 +39,7 @@ class ModelActions:
     copy_path: Callable[[str], object]
     bring: Callable[[], object]
     inspect: Callable[[str], object]
+    quantise: Callable[[str], object]
 
 
 class ModelCard(Card):
@@ -119,6 +120,7 @@ class ModelCard(Card):
         self.more.setAccessibleName(f"More actions for {entry.name}")
         self.progress.setAccessibleName(f"Loading {entry.name}")
         self.load_action.setEnabled(condition in ("idle", "loaded", "failed"))
+        self.quantise_action.setEnabled(condition != "broken")
         self._default_action.setEnabled(not row.is_default and condition != "broken")
 
     def _make_menu(self) -> None:
@@ -132,6 +134,7 @@ class ModelCard(Card):
         self.load_action = add("Load with options…", self._actions.load_with)
         self._default_action = add("Use for new chats", self._actions.make_default)
         self.inspect_action = add("Inspect…", self._actions.inspect)
+        self.quantise_action = add("Quantise…", self._actions.quantise)
         add("Copy path", self._actions.copy_path)
         menu.addSeparator()
         self.remove_action = add("Remove…", self._actions.remove)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from freehold.errors import AppError
 from freehold.ui.library.model_card import ModelActions, ModelCard
+from freehold.ui.library.quantise_dialog import QuantiseDialog
 from freehold.ui.machine.load_dialog import LoadDialog
 from freehold.ui.state.gathering import is_model
 from freehold.ui.state.models import ModelRow, ModelsState
@@ -30,6 +31,7 @@ from freehold.ui.widgets.question import Choice, ask
 from freehold.ui.widgets.scroll_page import ScrollPage
 from freehold.ui.widgets.virtual_column import VirtualColumn
 from freehold.units import format_bytes
+from freehold.wire_files import ConvertRequest
 
 TEACHING = (
     "A model is one file whose name ends in .gguf, or a set of numbered parts. Choose one you"
@@ -69,12 +71,16 @@ class ModelsPage(QWidget):
             copy_path=self._copy_path,
             bring=self.choose_file,
             inspect=self.inspect_requested.emit,
+            quantise=self._quantise,
         )
         self.problems = BannerStack(theme)
         self.list = ScrollPage("Models")
         self.import_button = push_button(
             theme, "Import a GGUF file…", self.choose_file, kind="primary", icon="plus"
         )
+        self.convert_button = push_button(theme, "Convert…", self.choose_checkpoint, kind="quiet")
+        self.convert_button.setToolTip("Make a GGUF from a folder with safetensors")
+        self.list.head_buttons.addWidget(self.convert_button)
         self.list.head_buttons.addWidget(self.import_button)
         self.cards: VirtualColumn[ModelCard] = VirtualColumn(
             self.list, self._make_card, self._fill_card
@@ -138,6 +144,31 @@ class ModelsPage(QWidget):
         dialog.textValueSelected.connect(lambda path: self.import_files([path]))
         dialog.open()
 
+    def choose_checkpoint(self) -> None:
+        """Let the person choose a checkpoint's folder, here or on the server."""
+        if self._session.is_local:
+            dialog = QFileDialog(self, "Convert a checkpoint: the folder with its safetensors")
+            dialog.setFileMode(QFileDialog.FileMode.Directory)
+            dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
+            dialog.fileSelected.connect(self.convert)
+        else:
+            dialog = QInputDialog(self)
+            dialog.setWindowTitle("Convert a checkpoint")
+            dialog.setLabelText("Path of the folder on the server's machine:")
+            dialog.textValueSelected.connect(self.convert)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        dialog.open()
+
+    def convert(self, folder: str) -> None:
+        """Begin to convert a checkpoint; progress is shown below the list."""
+
+        def failed(error: AppError) -> None:
+            self.problems.put(folder, "error", f"{error.message}", error.hint)
+
+        self.problems.take(folder)
+        request = ConvertRequest(folder=folder.strip())
+        spawn(self, self._session.client.files.convert(request), name="convert", failed=failed)
+
     # --- dropping ------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -186,6 +217,13 @@ class ModelsPage(QWidget):
                 lambda ref, request: spawn(self, self._models.load(ref, request)),
                 self,
             ).open()
+
+    def _quantise(self, ref: str) -> None:
+        row = self._models.row(ref)
+        if row is not None:
+            dialog = QuantiseDialog(self._theme, self._session, row.entry, self)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+            dialog.open()
 
     def _make_default(self, ref: str) -> None:
         self._settings.change(default_model_ref=ref)
