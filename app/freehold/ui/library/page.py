@@ -150,14 +150,16 @@ class ModelsPage(QWidget):
             dialog = QFileDialog(self, "Convert a checkpoint: the folder with its safetensors")
             dialog.setFileMode(QFileDialog.FileMode.Directory)
             dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
             dialog.fileSelected.connect(self.convert)
-        else:
-            dialog = QInputDialog(self)
-            dialog.setWindowTitle("Convert a checkpoint")
-            dialog.setLabelText("Path of the folder on the server's machine:")
-            dialog.textValueSelected.connect(self.convert)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
-        dialog.open()
+            dialog.open()
+            return
+        asked = QInputDialog(self)
+        asked.setWindowTitle("Convert a checkpoint")
+        asked.setLabelText("Path of the folder on the server's machine:")
+        asked.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        asked.textValueSelected.connect(self.convert)
+        asked.open()
 
     def convert(self, folder: str) -> None:
         """Begin to convert a checkpoint; progress is shown below the list."""
