@@ -178,16 +178,22 @@ class FakeDocuments:
     # --- questions
 
     async def ask(
-        self, document_ids: Sequence[str], question: str, *, model: str = ""
+        self,
+        document_ids: Sequence[str],
+        question: str,
+        *,
+        model: str = "",
+        collections: Sequence[str] = (),
     ) -> DocumentQuestion:
         await self._enter(
             "documents.ask", documents=tuple(document_ids), question=question, model=model
         )
-        if not question.strip() or not document_ids:
+        if not question.strip() or not (document_ids or collections):
             raise AppError("invalid_request", "Nothing is asked.", "Ask something.")
-        for document_id in document_ids:
-            if self._find(document_id).phase != "ready":
-                raise AppError("conflict", "It is not ready.", "Wait.")
+        for collection_id in collections:
+            self._find_collection(collection_id)
+        if any(self._find(document_id).phase != "ready" for document_id in document_ids):
+            raise AppError("conflict", "It is not ready.", "Wait.")
         answer = self.answers.pop(0) if self.answers else _echo(question)
         asked = DocumentQuestion(id=f"question-{next(self._ids)}", phase="waiting")
         self.questions[asked.id] = DocumentQuestion(id=asked.id, phase="ready", answer=answer)
@@ -224,13 +230,8 @@ class FakeDocuments:
         collections: Sequence[str] | None = None,
         choice: Choice | None = None,
     ) -> ChatDocuments:
-        await self._enter(
-            "documents.set_chat",
-            chat_id=chat_id,
-            documents=documents,
-            collections=collections,
-            choice=choice,
-        )
+        given = {"documents": documents, "collections": collections, "choice": choice}
+        await self._enter("documents.set_chat", chat_id=chat_id, **given)
         self._conversations.chat(chat_id)
         for document_id in documents or ():
             self._find(document_id)

@@ -77,6 +77,43 @@ async def test_a_file_that_cannot_be_read_fails_alone(either: World, tmp_path: P
     assert await either.read(put(tmp_path, "a.txt", b"words"))
 
 
+async def test_bytes_are_taken_and_their_text_shown(either: World) -> None:
+    client = either.client
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(ENGLISH), 7):
+            yield ENGLISH[start : start + 7].encode()
+
+    info = await client.upload("../../evil\u202e/lease.txt", pieces())
+    document_id = (await until_read(client, info.id, nothing)).id
+    known = await client.get(document_id)
+    assert (known.name, known.bytes) == ("lease.txt", len(ENGLISH))
+    assert known.characters >= len(ENGLISH)
+    whole = await client.text(document_id)
+    assert (whole.text.strip(), whole.pages[0].number) == (ENGLISH, 1)
+    assert whole.end == whole.characters == known.characters
+    part = await client.text(document_id, start=4, end=10)
+    assert (part.start, part.text) == (4, ENGLISH[4:10])
+    assert (await client.text(document_id, start=9, end=3)).text == ""
+    assert (await refused(client.page_image(document_id, 1))).code == "invalid_request"
+    assert (await refused(client.text("none"))).code == "not_found"
+    assert (await refused(client.page_image("none", 1))).code == "not_found"
+    assert (await refused(client.recognise("none"))).code == "not_found"
+
+
+async def test_abilities_and_models_of_the_search(either: World) -> None:
+    known = await either.client.abilities()
+    assert known.vision
+    assert bool(known.ocr) != bool(known.ocr_hint)
+    assert (known.max_files, known.max_file_bytes) == (200, 500 << 20)
+    assert known.embedder in known.embedders
+    (embedder,) = known.embedders
+    assert (await either.client.choose_model("embedder", embedder)).embedder == embedder
+    error = await refused(either.client.choose_model("reranker", embedder))
+    assert error.code == "model_not_found"
+    assert (await either.client.choose_model("embedder", "")).embedder == embedder
+
+
 # --- the real one ----------------------------------------------------------------------------
 
 

@@ -85,7 +85,12 @@ class DocumentsClient(Protocol):
     # questions without a chat
 
     async def ask(
-        self, document_ids: Sequence[str], question: str, *, model: str = ""
+        self,
+        document_ids: Sequence[str],
+        question: str,
+        *,
+        model: str = "",
+        collections: Sequence[str] = (),
     ) -> DocumentQuestion:
         """Begin to answer a question."""
         ...

@@ -96,10 +96,20 @@ class HttpDocuments:
     # --- questions
 
     async def ask(
-        self, document_ids: Sequence[str], question: str, *, model: str = ""
+        self,
+        document_ids: Sequence[str],
+        question: str,
+        *,
+        model: str = "",
+        collections: Sequence[str] = (),
     ) -> DocumentQuestion:
         """Begin to answer a question."""
-        body = {"documents": list(document_ids), "question": question, "model": model}
+        body = {
+            "documents": list(document_ids),
+            "question": question,
+            "model": model,
+            "collections": list(collections),
+        }
         return self._decode(
             await self._call("POST", "/documents/questions", body), DocumentQuestion
         )

@@ -1,6 +1,7 @@
 """`freehold docs`: answers from files, with their proof.
 
 `ask` leaves nothing behind: what the server kept of the files is deleted after the answer.
+`collections` keeps named sets of files and folders, indexed in the background.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from freehold.client.discovery import ensure_server
 from freehold.client.documents import until_answered, until_read
 from freehold.client.protocol import Client
+from freehold.commands import docs_collections
 from freehold.commands.model_access import find_ref, full_path
 from freehold.errors import AppError
 from freehold.paths import user_paths
@@ -28,14 +30,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="answer a question from files, each claim with the words that prove it",
         description="Read files, answer a question from them alone, and check each citation.",
     )
-    ask.add_argument("files", nargs="+", metavar="FILE", help="the files to read")
+    ask.add_argument("files", nargs="*", metavar="FILE", help="the files to read")
+    ask.add_argument(
+        "--collection",
+        "-c",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a collection to ask as well; may be given more than once",
+    )
     ask.add_argument("--question", "-q", required=True, metavar="TEXT", help="what to ask")
     ask.add_argument("--model", metavar="REF", help="the model that answers, or a GGUF file")
     ask.add_argument("--json", action="store_true", help="print one JSON document")
+    docs_collections.add_arguments(
+        kinds.add_parser(
+            "collections",
+            help="named sets of files and watched folders",
+            description="Make, follow and delete collections of documents.",
+        )
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer and print."""
+    """Do what is asked and print."""
+    if args.kind == "collections":
+        return docs_collections.run(args)
+    if not (args.files or args.collection):
+        raise AppError("invalid_request", "Nothing to ask is named.", "Name files or --collection.")
     if not args.question.strip():
         raise AppError("invalid_request", "The question is empty.", "Give one with --question.")
     return asyncio.run(_ask(args))
@@ -49,6 +70,7 @@ async def _ask(args: argparse.Namespace) -> int:
     ids: list[str] = []
     try:
         model = await find_ref(client, args.model) if args.model else ""
+        sets = [(await docs_collections.find(client.documents, c)).id for c in args.collection]
         failures: list[AppError] = []
         ready: list[DocumentInfo] = []
         for file in args.files:
@@ -60,9 +82,11 @@ async def _ask(args: argparse.Namespace) -> int:
                 if not error.detail.get("file") and error.code not in ("not_found",):
                     raise
                 failures.append(error)
-        if not ready:
+        if not ready and not sets:
             raise failures[0]
-        asked = await client.documents.ask([i.id for i in ready], args.question, model=model)
+        asked = await client.documents.ask(
+            [i.id for i in ready], args.question, model=model, collections=sets
+        )
         try:
             answer = await until_answered(client.documents, asked.id, _tell_question)
         except BaseException:
@@ -105,6 +129,7 @@ def _print(
                     "found": not answer.is_absent,
                     "document_tokens": answer.document_tokens,
                     "free_tokens": answer.free_tokens,
+                    "says": answer.says,
                     "passages": answer.passages,
                     "prompt_tokens": answer.prompt_tokens,
                     "cached_tokens": answer.cached_tokens,
@@ -123,15 +148,7 @@ def _print(
         quote = " ".join(citation.quote.split())
         place = f"{citation.file}, {citation.page_word} {citation.page}"
         print(f"[{citation.number}] {place}: “{quote}”")
-    print(f"\n({_how(answer)})", file=sys.stderr)
-
-
-def _how(answer: DocumentAnswer) -> str:
-    if answer.mode == "whole":
-        what = "whole document" if answer.files == 1 else f"{answer.files} whole documents"
-        return f"{what}, {answer.document_tokens:,} tokens"
-    files = "1 file" if answer.files == 1 else f"{answer.files} files"
-    return f"{answer.passages} passages of {files}; {answer.document_tokens:,} tokens do not fit"
+    print(f"\n({answer.says})", file=sys.stderr)
 
 
 def _tell_reading(info: DocumentInfo) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from freehold.documents import records
 from freehold.documents.generation import Phase, write
-from freehold.documents.grounding import ABSENT, Grounded, Grounding, Scope, conclude
+from freehold.documents.grounding import ABSENT, Grounded, Grounding, conclude
 from freehold.documents.prompt import Turn
-from freehold.documents.records import StoredDocument
+from freehold.documents.scopes import scope_from
 from freehold.engine.interface import EngineSource
 from freehold.engine.protocol import Done
-from freehold.errors import AppError
 from freehold.storage.connection import Database
 from freehold.wire_documents import DocumentAnswer
 
@@ -26,13 +24,20 @@ class Asking:
         self._grounding = grounding
 
     async def answer(
-        self, document_ids: Sequence[str], question: str, model: str, tell: Phase
+        self,
+        document_ids: Sequence[str],
+        collection_ids: Sequence[str],
+        question: str,
+        model: str,
+        tell: Phase,
     ) -> DocumentAnswer:
         """Return the answer to a question from documents.
 
         Raises: AppError `not_found` for an unknown document, or what the engine raises.
         """
-        scope = Scope(documents=tuple([await self._document(item) for item in document_ids]))
+        scope = await self._database.read(
+            partial(scope_from, document_ids=document_ids, collection_ids=collection_ids)
+        )
         tell("waiting", 0, 0)
         async with self._engines.lease(model) as lease:
             grounded = await self._grounding.ground(lease, scope, Turn(question=question), tell)
@@ -40,12 +45,6 @@ class Asking:
                 return _answer(grounded, ABSENT, lease.ref, None)
             text, end = await write(lease, grounded.messages, grounded.budget.answer_tokens, tell)
             return _answer(grounded, text, lease.ref, end)
-
-    async def _document(self, document_id: str) -> StoredDocument:
-        found = await self._database.read(partial(records.find, document_id=document_id))
-        if found is None:
-            raise AppError("not_found", "That document is not here.", "Add its file again.")
-        return found
 
 
 def _answer(grounded: Grounded, text: str, model: str, end: Done | None) -> DocumentAnswer:

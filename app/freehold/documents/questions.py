@@ -37,7 +37,11 @@ class QuestionDesk:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def ask(
-        self, document_ids: Sequence[str], question: str, model: str = ""
+        self,
+        document_ids: Sequence[str],
+        question: str,
+        model: str = "",
+        collection_ids: Sequence[str] = (),
     ) -> DocumentQuestion:
         """Begin to answer; `question` tells how it goes.
 
@@ -51,7 +55,8 @@ class QuestionDesk:
                 detail={"param": "question"},
             )
         ids = tuple(dict.fromkeys(document_ids))
-        if not ids or len(ids) > MAX_FILES:
+        sets = tuple(dict.fromkeys(collection_ids))
+        if not (ids or sets) or len(ids) > MAX_FILES:
             raise AppError("invalid_request", "No document is named.", f"Name one to {MAX_FILES}.")
         for document_id in ids:
             info = await self._documents.document(document_id)
@@ -68,7 +73,7 @@ class QuestionDesk:
         watched = Watched(DocumentQuestion(id=question_id, phase="waiting"))
         self._questions[question_id] = watched
         task = asyncio.create_task(
-            self._answer(ids, question, ref, watched), name=f"question-{question_id}"
+            self._answer(ids, sets, question, ref, watched), name=f"question-{question_id}"
         )
         self._tasks[question_id] = task
         task.add_done_callback(lambda _task: self._tasks.pop(question_id, None))
@@ -103,15 +108,19 @@ class QuestionDesk:
             del self._questions[key]
 
     async def _answer(
-        self, ids: tuple[str, ...], question: str, ref: str, watched: Watched[DocumentQuestion]
+        self,
+        ids: tuple[str, ...],
+        sets: tuple[str, ...],
+        question: str,
+        ref: str,
+        watched: Watched[DocumentQuestion],
     ) -> None:
         def tell(phase: str, done: int, total: int) -> None:
             watched.change(phase=phase, done=done, total=total)
 
         try:
-            watched.change(
-                phase="ready", answer=await self._asking.answer(ids, question, ref, tell)
-            )
+            answer = await self._asking.answer(ids, sets, question, ref, tell)
+            watched.change(phase="ready", answer=answer)
         except AppError as error:
             watched.change(phase="failed", error=error_info(error))
         except Exception:  # a bug must not leave a question that waits for ever

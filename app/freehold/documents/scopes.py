@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, get_args
+from typing import Any, Final
+
+import msgspec
 
 from freehold.documents import collection_records, records
 from freehold.documents.budget import Budget, decide
@@ -14,12 +16,13 @@ from freehold.documents.grounding import Grounding, Scope, fill
 from freehold.documents.indexing import Indexer
 from freehold.documents.limits import MAX_FILES
 from freehold.documents.prompt import Turn, build_messages
+from freehold.documents.records import StoredDocument
 from freehold.documents.words import whole_pages
 from freehold.engine.interface import EngineSource
 from freehold.errors import AppError
 from freehold.storage.connection import Database
 from freehold.wire import AnyEvent, Changed
-from freehold.wire_documents import ChatDocuments, Choice, DocumentFit
+from freehold.wire_documents import ChatDocuments, Choice, Collection, DocumentFit
 from freehold.wire_grounds import AttachedDocument
 
 # For the instructions, the question and a few earlier messages, while nothing is counted.
@@ -143,73 +146,91 @@ def _fit(
 
 def scope_of(connection: Any, chat_id: str) -> Scope | None:
     """Return what a chat's questions are answered from, None for a chat without documents."""
-    rows = connection.execute(
-        "SELECT document_id FROM chat_document WHERE chat_id = ? ORDER BY place", (chat_id,)
-    )
-    attached = [records.find(connection, row[0]) for row in rows.fetchall()]
-    loose = [document for document in attached if document is not None]
-    rows = connection.execute(
-        "SELECT collection_id FROM chat_collection WHERE chat_id = ? ORDER BY place", (chat_id,)
-    )
-    collections = [row[0] for row in rows.fetchall()]
-    if not loose and not collections:
+    documents, collections, choice = _stored(connection, chat_id)
+    if not documents and not collections:
         return None
-    notes = [
-        f"“{document.name}” is still being read and was not used."
-        if document.state == "reading"
-        else f"“{document.name}” could not be read and was not used."
-        for document in loose
-        if document.state != "ready"
-    ]
-    ready = [document for document in loose if document.state == "ready"]
-    for collection_id in collections:
+    scope = scope_from(connection, documents, collections)
+    return msgspec.structs.replace(scope, choice=choice)
+
+
+def scope_from(
+    connection: Any, document_ids: Sequence[str], collection_ids: Sequence[str]
+) -> Scope:
+    """Return documents and those of collections as a scope; what is not ready is noted.
+
+    Raises: AppError `not_found`.
+    """
+    ready: dict[str, StoredDocument] = {}
+    notes = []
+    for document_id in document_ids:
+        document = records.find(connection, document_id)
+        if document is None:
+            raise AppError("not_found", "That document is not here.", "Add its file again.")
+        if document.state == "ready":
+            ready[document_id] = document
+        else:
+            why = "is still being read" if document.state == "reading" else "could not be read"
+            notes.append(f"“{document.name}” {why} and was not used.")
+    for collection_id in collection_ids:
         collection = collection_records.find(connection, collection_id)
-        if collection is not None and collection.phase not in ("ready", "paused"):
-            notes.append(f"“{collection.name}” is still being indexed; some files may be missing.")
-    known = {document.id for document in ready}
-    ready += [d for d in records.of_collections(connection, collections) if d.id not in known]
+        if collection is None:
+            raise collection_records.gone()
+        if collection.done < collection.total:
+            missing = collection.total - collection.done
+            notes.append(f"“{collection.name}” is still being read: {missing:,} files are missing.")
+    for document in records.of_collections(connection, collection_ids):
+        ready.setdefault(document.id, document)
+    return Scope(documents=tuple(ready.values()), notes=tuple(notes))
+
+
+def _stored(connection: Any, chat_id: str) -> tuple[list[str], list[str], Choice]:
+    """Return the ids of a chat's documents and collections, and what was chosen."""
+    documents = connection.execute(
+        "SELECT document_id FROM chat_document WHERE chat_id = ? ORDER BY place", (chat_id,)
+    ).fetchall()
+    collections = connection.execute(
+        "SELECT collection_id FROM chat_collection WHERE chat_id = ? ORDER BY place", (chat_id,)
+    ).fetchall()
     row = connection.execute(
         "SELECT choice FROM chat_choice WHERE chat_id = ?", (chat_id,)
     ).fetchone()
-    return Scope(
-        documents=tuple(ready), choice=row[0] if row is not None else "", notes=tuple(notes)
-    )
+    return [r[0] for r in documents], [r[0] for r in collections], row[0] if row else ""
 
 
 def attached_to(connection: Any, chat_id: str) -> tuple[AttachedDocument, ...]:
-    """Return a chat's documents and collections by name, without those that could not be read."""
-    documents = connection.execute(
-        "SELECT document.id, name, kind FROM chat_document JOIN document ON document.id ="
-        " document_id WHERE chat_id = ? AND state != 'failed' ORDER BY place",
-        (chat_id,),
+    """Return the documents and collections of a chat as a question keeps them."""
+    documents, collections, _ = _stored(connection, chat_id)
+    found = [records.find(connection, item) for item in documents]
+    sets = [collection_records.find(connection, item) for item in collections]
+    return (
+        *(
+            AttachedDocument(
+                id=document.id,
+                name=document.name,
+                kind=document.kind if document.state == "ready" else "",
+            )
+            for document in found
+            if document is not None
+        ),
+        *(
+            AttachedDocument(id=collection.id, name=collection.name, kind="collection")
+            for collection in sets
+            if collection is not None
+        ),
     )
-    found = [AttachedDocument(id=row[0], name=row[1], kind=row[2]) for row in documents]
-    collections = connection.execute(
-        "SELECT collection.id, name FROM chat_collection JOIN collection ON collection.id ="
-        " collection_id WHERE chat_id = ? ORDER BY place",
-        (chat_id,),
-    )
-    found += [AttachedDocument(id=row[0], name=row[1], kind="collection") for row in collections]
-    return tuple(found)
 
 
-def _attached(connection: Any, chat_id: str) -> tuple[Any, Any, Choice]:
+def _attached(
+    connection: Any, chat_id: str
+) -> tuple[tuple[StoredDocument, ...], tuple[Collection, ...], Choice]:
     _check_chat(connection, chat_id)
-    documents = connection.execute(
-        "SELECT document_id FROM chat_document WHERE chat_id = ? ORDER BY place", (chat_id,)
-    ).fetchall()
-    collections = connection.execute(
-        "SELECT collection_id FROM chat_collection WHERE chat_id = ? ORDER BY place", (chat_id,)
-    ).fetchall()
-    row = connection.execute(
-        "SELECT choice FROM chat_choice WHERE chat_id = ?", (chat_id,)
-    ).fetchone()
-    found = (records.find(connection, item[0]) for item in documents)
-    sets = (collection_records.find(connection, item[0]) for item in collections)
+    documents, collections, choice = _stored(connection, chat_id)
+    found = (records.find(connection, item) for item in documents)
+    sets = (collection_records.find(connection, item) for item in collections)
     return (
         tuple(document for document in found if document is not None),
         tuple(collection for collection in sets if collection is not None),
-        row[0] if row is not None else "",
+        choice,
     )
 
 
@@ -240,7 +261,6 @@ def _attach(
                 (chat_id, place, collection_id),
             )
     if choice is not None:
-        assert choice in get_args(Choice)
         connection.execute(
             "INSERT INTO chat_choice (chat_id, choice) VALUES (?1, ?2)"
             " ON CONFLICT (chat_id) DO UPDATE SET choice = ?2",

@@ -32,6 +32,7 @@ class QuestionBody(msgspec.Struct, frozen=True, kw_only=True):
     documents: Annotated[tuple[Identifier, ...], msgspec.Meta(max_length=MAX_FILES)]
     question: str
     model: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+    collections: Annotated[tuple[Identifier, ...], msgspec.Meta(max_length=20)] = ()
 
 
 class ModelBody(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ def _add_questions(routes: APIRouter, house: House) -> None:
     @routes.post("/documents/questions")
     async def ask(request: Request) -> Response:
         body = await read(request, QuestionBody)
-        return answer(await desk.ask(body.documents, body.question, body.model))
+        return answer(await desk.ask(body.documents, body.question, body.model, body.collections))
 
     @routes.get("/documents/questions/{question_id}")
     async def question(request: Request, question_id: str) -> Response:
