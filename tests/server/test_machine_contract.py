@@ -72,6 +72,37 @@ async def test_a_plan_sums_up(machine: MachineClient) -> None:
         assert device.parts.total == device.used_bytes
 
 
+async def test_measuring_is_told_and_can_be_cancelled(machine: MachineClient) -> None:
+    before = await machine.state()
+    assert before.calibration is None
+    assert before.job is None
+    state = await machine.calibrate()
+    assert state.job is not None
+    assert (state.job.kind, state.job.is_over) == ("calibrate", False)
+    with pytest.raises(AppError) as caught:
+        await machine.tune("tiny")
+    assert caught.value.code == "conflict"
+    state = await machine.cancel_job()
+    assert state.job is not None
+    assert state.job.is_over
+    assert state.job.error is not None
+    assert state.job.error.code == "cancelled"
+    assert (await machine.state()).calibration is None
+    await machine.cancel_job()  # nothing runs: nothing happens
+
+
+async def test_what_was_never_tuned_is_said(machine: MachineClient) -> None:
+    setup = await machine.setup("tiny")
+    assert setup.tuned is None
+    assert setup.options == LoadRequest()
+    with pytest.raises(AppError) as caught:
+        await machine.use_tuned("tiny", as_tuned=True)
+    assert caught.value.code == "not_found"
+    with pytest.raises(AppError) as caught:
+        await machine.tune("missing")
+    assert caught.value.code == "model_not_found"
+
+
 async def test_a_machine_to_buy_can_be_asked_for(machine: MachineClient) -> None:
     plan = await machine.plan(PlanRequest(ref="tiny", machine="8xh200"))
     assert plan.verdict == "gpu"

@@ -1,4 +1,4 @@
-"""Calibration: what gauges show is what was put into them, and speeds follow from bytes and work."""
+"""Calibration: gauges show what was put into them, and speeds follow from bytes and work."""
 
 from __future__ import annotations
 

@@ -107,9 +107,10 @@ def next_trial(
             if value not in seen:
                 return axis.set(best.settings, value)
     for axis in axes:
+        runs = {axis.get(row.settings) for row in rows if not row.problem}
         for value in axis.values:
             trial = axis.set(best.settings, value)
-            if trial not in tried:
+            if trial not in tried and value in runs:
                 return trial
     return None
 
