@@ -17,10 +17,10 @@ import torch
 if TYPE_CHECKING:
     from starter_model.network import Attention, Network
 
-EMBEDDING_RMS: Final = 0.2
+EMBEDDING_RMS: Final = 0.07
 CONSTANT: Final = 3.0  # times the embedding's deviation
-NOTE: Final = 0.8
-QUOTE: Final = 2.4
+NOTE: Final = 0.28
+QUOTE: Final = 0.8
 ONE_BACK: Final = 20  # of the 32 dimensions of a head's key; the rest are for two back
 SHARP: Final = 2.0
 FAST_PAIRS: Final = 6

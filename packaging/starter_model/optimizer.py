@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+BEGUN_SHARE = 0.3
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -29,8 +30,13 @@ def orthogonal(matrices: Tensor, steps: int = 4) -> Tensor:
 class Muon:
     """Momentum, made orthogonal, with decoupled weight decay."""
 
-    def __init__(self, weights: Iterable[nn.Parameter], momentum: float, decay: float) -> None:
-        self.weights = list(weights)
+    def __init__(
+        self, weights: Iterable[tuple[nn.Parameter, float]], momentum: float, decay: float
+    ) -> None:
+        """Take weights, each with its share of the learning rate."""
+        pairs = list(weights)
+        self.weights = [weight for weight, _ in pairs]
+        self.shares = [share for _, share in pairs]
         self.momentum = momentum
         self.decay = decay
         self.state = [torch.zeros_like(weight) for weight in self.weights]
@@ -50,17 +56,24 @@ class Muon:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move every weight by what `grad` holds."""
-        for weight in self.weights:
+        for weight, share in zip(self.weights, self.shares, strict=True):
             assert weight.grad is not None
             weight.mul_(1 - rate * self.decay)
             size = max(1.0, weight.shape[-2] / weight.shape[-1]) ** 0.5
-            weight.add_(weight.grad, alpha=-rate * size)
+            weight.add_(weight.grad, alpha=-rate * share * size)
 
 
-def split_weights(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Return the matrices for Muon, and the rest for AdamW."""
+def split_weights(
+    network: nn.Module,
+) -> tuple[list[tuple[nn.Parameter, float]], list[nn.Parameter]]:
+    """Return the matrices for Muon with their shares of its rate, and the rest for AdamW."""
     matrices, rest = [], []
     for name, weight in network.named_parameters():
         is_matrix = weight.dim() >= 2 and name != "embedding.weight" and "router" not in name
-        (matrices if is_matrix else rest).append(weight)
+        if is_matrix:
+            # What the first layers begin with is worth keeping.
+            begun = name.startswith(("layers.0.attention.", "layers.1.attention."))
+            matrices.append((weight, BEGUN_SHARE if begun else 1.0))
+        else:
+            rest.append(weight)
     return matrices, rest

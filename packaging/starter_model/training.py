@@ -29,7 +29,7 @@ from starter_model.shape import SHAPES
 from starter_model.sounding import sound
 from starter_model.vocabulary import read_tokenizer
 
-MUON_RATE: Final = 0.015
+MUON_RATE: Final = 0.025
 ADAM_RATE: Final = 0.004
 WARM_STEPS: Final = 40
 HOLD: Final = 0.25  # of the time, before the rate begins to fall
