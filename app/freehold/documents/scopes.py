@@ -198,7 +198,10 @@ def _stored(connection: Any, chat_id: str) -> tuple[list[str], list[str], Choice
 
 
 def attached_to(connection: Any, chat_id: str) -> tuple[AttachedDocument, ...]:
-    """Return the documents and collections of a chat as a question keeps them."""
+    """Return the documents and collections of a chat as a question keeps them.
+
+    Without what could not be read.
+    """
     documents, collections, _ = _stored(connection, chat_id)
     found = [records.find(connection, item) for item in documents]
     sets = [collection_records.find(connection, item) for item in collections]
@@ -210,7 +213,7 @@ def attached_to(connection: Any, chat_id: str) -> tuple[AttachedDocument, ...]:
                 kind=document.kind if document.state == "ready" else "",
             )
             for document in found
-            if document is not None
+            if document is not None and document.state != "failed"
         ),
         *(
             AttachedDocument(id=collection.id, name=collection.name, kind="collection")
