@@ -101,6 +101,8 @@ class FakeNvml:
             ),
             "nvmlDeviceGetCudaComputeCapability": lambda g: g.capability,
             "nvmlDeviceGetEnforcedPowerLimit": lambda g: round(g.limit_watts * 1000),
+            "nvmlDeviceGetPowerManagementLimit": lambda g: round(g.limit_watts * 1000),
+            "nvmlDeviceGetPowerManagementLimitConstraints": lambda _g: [200_000, 350_000],
             "nvmlDeviceGetMaxPcieLinkGeneration": lambda g: 5,
             "nvmlDeviceGetMaxPcieLinkWidth": lambda g: 16,
             "nvmlDeviceGetCurrPcieLinkGeneration": lambda g: 5,

@@ -58,6 +58,10 @@ class PlugServer:
         }
         return json.dumps(said[self.kind]).encode()
 
+    def close(self) -> None:
+        """Close the socket of a plug that was never entered."""
+        self._server.server_close()
+
     def __enter__(self) -> PlugServer:
         self._thread.start()
         return self

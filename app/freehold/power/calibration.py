@@ -19,7 +19,7 @@ REST_S: Final = 300.0
 LOAD_S: Final = 300.0
 PAIR_S: Final = 10.0
 SETTLE_S: Final = 20.0
-# Of the 28 pairs of each half so many must be sound.
+# Of the 27 pairs of each half so many must be sound.
 ENOUGH_PAIRS: Final = 14
 PLUG_ERROR: Final = 0.02
 LEAST_SPREAD_WATTS: Final = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from freehold.errors import AppError
 from freehold.power.plugs import check_host
 from freehold.toml_file import TomlFile
 from freehold.wire_costs import CostsSettings, ExchangeRate
+from freehold.wire_power import CalibrationResult
 
 MAX_CAPITAL = Decimal("1e9")
 MAX_SEATS = 100_000
@@ -63,8 +65,22 @@ def check_costs(settings: CostsSettings) -> None:
             "Enter 50 to 100 %, as its label or data sheet says; most are 85 to 94 %.",
             detail={"param": "supply_efficiency"},
         )
+    if settings.calibration is not None:
+        _check_calibration(settings.calibration)
     if settings.plug is not None and settings.plug.kind != "ipmi":
         check_host(settings.plug.host)
+
+
+def _check_calibration(found: CalibrationResult) -> None:
+    figures = (found.offset_watts, found.factor, found.error_share)
+    sane = all(math.isfinite(figure) for figure in figures)
+    if not sane or not 0.5 <= found.factor <= 5 or not -100 <= found.offset_watts <= 10_000:
+        raise AppError(
+            "invalid_request",
+            "The calibration's figures cannot be.",
+            "Calibrate again.",
+            detail={"param": "calibration"},
+        )
 
 
 def _check_rate(rate: ExchangeRate) -> None:
