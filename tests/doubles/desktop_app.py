@@ -1,11 +1,12 @@
 """The whole window as a program of its own; the test talks to it by lines.
 
-    python -m doubles.desktop_app [--real]
+    python -m doubles.desktop_app [--real | --at ADDRESS]
 
-Its server is one in memory, or with `--real` the one `freehold serve` runs for FREEHOLD_DATA.
+Its server is one in memory, or with `--real` the one `freehold serve` runs for FREEHOLD_DATA, or
+the one at an address, whose key is FREEHOLD_KEY.
 
 It prints one JSON line for each command on its standard input: `state`, `page KEY`, `ask TEXT`,
-`begin TEXT`, `escape`, `import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`, `quit`.
+`begin TEXT`, `start`, `escape`, `import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`, `quit`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import qasync
 from PySide6.QtCore import QSocketNotifier, Qt
 from PySide6.QtTest import QTest
 
+from doubles.documents_driver import DocumentsDriver
 from doubles.library_driver import LibraryDriver
 from doubles.scenes import busy_workstation
 from doubles.waiting import until
@@ -28,7 +30,7 @@ from freehold.ui.desktop import Desktop, Launch
 from freehold.ui.widgets.question import Question
 
 
-class Driver(LibraryDriver):
+class Driver(LibraryDriver, DocumentsDriver):
     """Does what the test says, as a person would."""
 
     def __init__(self, desktop: Desktop, server: object) -> None:
@@ -72,6 +74,15 @@ class Driver(LibraryDriver):
         QTest.keyClick(page.composer.box, Qt.Key.Key_Return)
         await until(lambda: len(page.conversation.messages) >= before + 2, timeout_s=20)
         return True
+
+    async def do_start(self, _argument: str) -> list[str]:
+        """Press Start chatting on the first page; return what it said of this machine."""
+        welcome = self.desktop.window.go_to("chats").welcome
+        await until(lambda: welcome.currentWidget() is welcome.first, timeout_s=20)
+        await until(lambda: welcome.first.machine[1].text(), timeout_s=20)
+        welcome.first.start.click()
+        await until(lambda: self.desktop.models.loaded, timeout_s=60)
+        return [label.text() for label in welcome.first.machine]
 
     async def do_ask(self, text: str) -> bool:
         await self.do_begin(text)
@@ -128,12 +139,13 @@ async def main() -> None:
     """Run until `quit` or the end of the standard input."""
     paths = user_paths()
     paths.create()
-    server, line = busy_workstation(), ServerLine(paths)
+    address = sys.argv[sys.argv.index("--at") + 1] if "--at" in sys.argv else ""
+    server, line = busy_workstation(), ServerLine(paths, address)
 
     async def connect() -> object:
         return server
 
-    real = "--real" in sys.argv
+    real = bool(address) or "--real" in sys.argv
     desktop = Desktop(_app, paths, line.connect if real else connect)  # type: ignore[arg-type]
     desktop.start(Launch())
     await until(lambda: desktop.session.is_connected, timeout_s=30)
