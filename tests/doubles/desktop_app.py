@@ -6,7 +6,8 @@ Its server is one in memory, or with `--real` the one `freehold serve` runs for 
 the one at an address, whose key is FREEHOLD_KEY.
 
 It prints one JSON line for each command on its standard input: `state`, `page KEY`, `ask TEXT`,
-`begin TEXT`, `start`, `escape`, `import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`, `quit`.
+`begin TEXT`, `start`, `escape`, `import PATH`, `shot PATH`, `theme NAME`, `close`, `answer KEY`,
+`quit`.
 """
 
 from __future__ import annotations
