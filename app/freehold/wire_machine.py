@@ -141,9 +141,13 @@ class CalibrationInfo(Value, frozen=True, kw_only=True):
 
 
 class TuneRow(Value, frozen=True, kw_only=True):
-    """One setting that was tried. turn_s: a prompt and an answer; problem: why it did not run."""
+    """One setting that was tried. turn_s: a prompt and an answer; problem: why it did not run.
+
+    words: the settings in words.
+    """
 
     settings: LoadRequest
+    words: str = ""
     decode_tokens_per_s: float = 0.0
     prefill_tokens_per_s: float = 0.0
     turn_s: float = 0.0

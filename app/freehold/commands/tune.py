@@ -13,7 +13,6 @@ from freehold.client.discovery import ensure_server
 from freehold.client.machine import MachineClient
 from freehold.commands.model_access import find_ref
 from freehold.errors import AppError
-from freehold.machine.tuning import setting_words
 from freehold.paths import user_paths
 from freehold.units import format_duration, format_rate
 from freehold.wire_machine import MachineJob, MachineState, ModelSetup
@@ -105,7 +104,7 @@ def describe(found: ModelSetup) -> list[str]:
         return [f"{found.ref} was not tuned on this machine: `freehold tune {found.ref}`."]
     lines = [f"{'answers':>12}  {'prompts':>12}  settings"]
     for number, row in enumerate(tuned.rows):
-        words = setting_words(row.settings)
+        words = row.words
         tail = "  (before)" if number == 0 else ""
         if row.problem:
             lines.append(f"{'—':>12}  {'—':>12}  {words}: {row.problem}")

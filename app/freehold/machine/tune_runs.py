@@ -55,7 +55,12 @@ async def tune(
             reading = await launch(settings)
             row = to_row(settings, reading, clock() - started)
         except (AppError, ValueError) as error:
-            row = TuneRow(settings=settings, took_s=clock() - started, problem=_problem(error))
+            row = TuneRow(
+                settings=settings,
+                words=setting_words(settings),
+                took_s=clock() - started,
+                problem=_problem(error),
+            )
         rows.append(row)
 
 
@@ -65,6 +70,7 @@ def to_row(settings: LoadRequest, reading: Reading, took_s: float) -> TuneRow:
     decode = reading.streams / max(reading.decode_s, 1e-9)
     return TuneRow(
         settings=settings,
+        words=setting_words(settings),
         decode_tokens_per_s=round(decode, 2),
         prefill_tokens_per_s=round(prompt, 1),
         turn_s=turn_s(prompt, decode),

@@ -116,12 +116,19 @@ class InventoryCards(QWidget):
         host = Card()
         self.facts = KeyValue()
         host.body.addWidget(self.facts)
+        self.reading = text_label("Reading the machine…", "muted")
+        self._host = host
+        host.hide()
+        self.note.hide()
+        column.addWidget(self.reading)
         column.addWidget(self.note)
         column.addLayout(self._grid)
         column.addWidget(host)
 
     def show_inventory(self, inventory: Inventory) -> None:
         """Show the machine as it is now."""
+        self.reading.hide()
+        self._host.show()
         self.note.setText(inventory.gpu_note)
         self.note.setVisible(bool(inventory.gpu_note))
         while len(self.gpus) < len(inventory.gpus):
@@ -147,4 +154,6 @@ class InventoryCards(QWidget):
             self.facts.set("NVIDIA driver", inventory.driver)
         for disk in inventory.disks:
             free = f"{format_bytes(disk.free_bytes)} free of {format_bytes(disk.total_bytes)}"
-            self.facts.set("Models disk", f"{free} in {disk.folder}")
+            rate = disk.read_bytes_per_s
+            speed = f"reads {format_bytes(round(rate))}/s (measured), " if rate else ""
+            self.facts.set("Models disk", f"{speed}{free} in {disk.folder}")

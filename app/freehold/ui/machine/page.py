@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from freehold.ui.machine.inventory_cards import InventoryCards
 from freehold.ui.machine.plan_choices import PlanChoices
 from freehold.ui.machine.plan_picture import PlanPicture
+from freehold.ui.machine.speed_card import SpeedCard
+from freehold.ui.machine.tune_dialog import TuneDialog
 from freehold.ui.settings.fields import ChoiceBox
 from freehold.ui.state.machine import MachineView, PlanView
 from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Session
 from freehold.ui.theme import SIZES, Theme
+from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import Card, rule, section_title
 from freehold.ui.widgets.labels import text_label
 from freehold.ui.widgets.scroll_page import ScrollPage
@@ -37,7 +41,7 @@ class MachinePage(ScrollPage):
             "What your models run on, and what fits before you load or download it.",
             parent,
         )
-        self._session, self._models = session, models
+        self._session, self._models, self._theme = session, models, theme
         self._planned_for: Inventory | None = None
         self.machine = MachineView(session, self)
         self.plan = PlanView(session, self)
@@ -48,6 +52,9 @@ class MachinePage(ScrollPage):
         self.picture = PlanPicture(self.plan, theme)
         self.nothing = text_label("Add a model on the Models page to plan it here.", "muted")
         self.inventory = InventoryCards(theme)
+        self.speed = SpeedCard(self.machine, theme)
+        self.tune = push_button(theme, "Tune…", self._tune, icon="settings")
+        self.tune.setToolTip("Try settings for about three minutes and keep the fastest")
         self._lay_out()
         self.where.offer([("", THIS_MACHINE)])
         self.machine.changed.connect(self._show_machine)
@@ -72,6 +79,7 @@ class MachinePage(ScrollPage):
             column.addWidget(field)
             row.addLayout(column)
         row.addStretch(1)
+        row.addWidget(self.tune, 0, Qt.AlignmentFlag.AlignBottom)
         self._planner = QWidget()
         inside = QVBoxLayout(self._planner)
         inside.setContentsMargins(0, 0, 0, 0)
@@ -85,6 +93,8 @@ class MachinePage(ScrollPage):
         self.column.addWidget(card)
         self.column.addWidget(section_title("This machine"))
         self.column.addWidget(self.inventory)
+        self.column.addWidget(section_title("How fast it is"))
+        self.column.addWidget(self.speed)
         self.column.addStretch(1)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -99,6 +109,11 @@ class MachinePage(ScrollPage):
         """Plan a model."""
         self.model.show_value(ref)
         self._chosen(ref)
+
+    def _tune(self) -> None:
+        row = self._models.row(str(self.model.currentData() or ""))
+        if row is not None:
+            TuneDialog(self._session, row, self.machine, self._theme, self).show()
 
     def _wake(self) -> None:
         if self.isVisible():
@@ -122,6 +137,7 @@ class MachinePage(ScrollPage):
         if self._planned_for is None or is_another(self._planned_for, state.inventory):
             self._planned_for = state.inventory
             self.plan.ask_again()
+        self.tune.setEnabled(state.job is None or state.job.is_over)
         self._ask()
 
     def _chosen(self, _value: object = None) -> None:

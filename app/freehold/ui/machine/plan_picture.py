@@ -13,9 +13,10 @@ from freehold.ui.state.machine import PlanView
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.labels import prose, set_role, text_label
 from freehold.units import format_bytes, format_rate
-from freehold.wire_machine import Plan
+from freehold.wire_machine import Plan, RealRuns
 
 SWATCH: Final = 12
+NEAR: Final = 0.1
 LEGEND_COLUMNS: Final = 3
 VERDICTS: Final = {
     "gpu": ("Fits on the GPU", "chip-accent"),
@@ -24,10 +25,24 @@ VERDICTS: Final = {
     "no": ("Does not fit", "chip-danger"),
 }
 BASES: Final = {
-    "measured": "measured here",
+    "measured": "corrected by what it really ran at",
     "calibrated": "calculated from this machine's measured speeds",
     "estimated": "an estimate",
 }
+
+
+def real_words(real: RealRuns) -> str:
+    """Return what was measured, beside what was predicted."""
+    answers = "answer" if real.count == 1 else "answers"
+    times = real.correction
+    if abs(times - 1) < NEAR:
+        verdict = "as was calculated"
+    else:
+        share = times if times > 1 else 1 / times
+        verdict = f"{share:.1f} times as {'slow' if times > 1 else 'fast'} as was calculated"
+    return (
+        f"Measured: {format_rate(real.decode_tokens_per_s)} over {real.count} {answers}, {verdict}."
+    )
 
 
 class Swatch(QWidget):
@@ -101,6 +116,8 @@ class PlanPicture(QWidget):
         self.verdict = text_label("", "chip")
         self.speed = text_label("", "strong")
         self.basis = text_label("", "small")
+        self.real = text_label("", "muted", wrap=True)
+        self.real.hide()
         self.problem = text_label("", "danger", wrap=True)
         self.hint = text_label("", "muted", wrap=True)
         self.reasons = text_label("", "muted", wrap=True)
@@ -122,6 +139,7 @@ class PlanPicture(QWidget):
             head.addWidget(widget)
         head.addStretch(1)
         column.addLayout(head)
+        column.addWidget(self.real)
         column.addWidget(self.problem)
         column.addWidget(self.hint)
         column.addLayout(self._bars)
@@ -168,6 +186,9 @@ class PlanPicture(QWidget):
             tail = f", prompts {format_rate(prompts)}" if prompts else ""
             self.speed.setText(f"About {format_rate(plan.decode_tokens_per_s)}{tail}")
             self.basis.setText(BASES[plan.basis])
+        self.real.setVisible(plan.real is not None)
+        if plan.real is not None:
+            self.real.setText(real_words(plan.real))
 
     def _show_bars(self, plan: Plan | None) -> None:
         shown = [d for d in plan.devices if d.kind != "disk" or d.used_bytes] if plan else []

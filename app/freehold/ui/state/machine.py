@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -11,9 +12,10 @@ from freehold.errors import AppError
 from freehold.ui.state.delay import Delay
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
-from freehold.wire_machine import MachineState, Plan, PlanRequest
+from freehold.wire_machine import MachineJob, MachineState, ModelSetup, Plan, PlanRequest
 
 LOOK_MS: Final = 2000
+JOB_LOOK_MS: Final = 500
 SETTLE_MS: Final = 150
 
 
@@ -43,6 +45,29 @@ class MachineView(QObject):
         elif not on:
             self._timer.stop()
 
+    @property
+    def job(self) -> MachineJob | None:
+        """Return the measurement under way, or the last one."""
+        return self.state.job if self.state is not None else None
+
+    def calibrate(self) -> None:
+        """Measure how fast the machine is."""
+        self._act(self._session.client.machine.calibrate())
+
+    def tune(self, ref: str) -> None:
+        """Find the settings a model runs fastest with."""
+        self._act(self._session.client.machine.tune(ref))
+
+    def cancel(self) -> None:
+        """End the measurement under way."""
+        self._act(self._session.client.machine.cancel_job())
+
+    def _act(self, asked: Coroutine[Any, Any, MachineState]) -> None:
+        async def act() -> None:
+            self._take(await asked)
+
+        spawn(self, act(), name="measure the machine", failed=self.failed.emit)
+
     def refresh(self) -> None:
         """Read the machine once."""
         if self._reading or not self._session.is_connected:
@@ -59,9 +84,43 @@ class MachineView(QObject):
             state = await self._session.client.machine.state()
         finally:
             self._reading = False
+        self._take(state)
+
+    def _take(self, state: MachineState) -> None:
+        is_measured = state.job is not None and not state.job.is_over
+        self._timer.setInterval(JOB_LOOK_MS if is_measured else LOOK_MS)
         if state != self.state:
             self.state = state
             self.changed.emit()
+
+
+class SetupView(QObject):
+    """How a model is loaded next time, and what tuning found for it.
+
+    Signals: changed: it is another now.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, ref: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._ref = session, ref
+        self.setup: ModelSetup | None = None
+
+    def read(self) -> None:
+        """Read it once."""
+        self._take_from(self._session.client.machine.setup(self._ref))
+
+    def use_tuned(self, as_tuned: bool) -> None:
+        """Load the model as tuned, or as before, from its next load on."""
+        self._take_from(self._session.client.machine.use_tuned(self._ref, as_tuned=as_tuned))
+
+    def _take_from(self, asked: Coroutine[Any, Any, ModelSetup]) -> None:
+        async def take() -> None:
+            self.setup = await asked
+            self.changed.emit()
+
+        spawn(self, take(), name="read how a model is loaded")
 
 
 class PlanView(QObject):
