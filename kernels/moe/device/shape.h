@@ -11,8 +11,9 @@ constexpr int kRows = 16;          // of one tensor core product
 constexpr int kConsumers = 8;      // warps that compute; one more fetches
 constexpr int kStreamThreads = (kConsumers + 1) * 32;
 
-// How many blocks share a multiprocessor: with 32 columns the sums alone fill the registers of one.
-BOTH int blocks_per_processor(int tiles) { return tiles > 2 ? 1 : 2; }
+// How many blocks share a multiprocessor. Two of nine warps leave a lane 96 registers, which is
+// enough for one tile of eight columns and not for more.
+BOTH int blocks_per_processor(int tiles) { return tiles > 1 ? 1 : 2; }
 
 // A block computes one row tile of one expert at a time. A row tile is `groups` times 16 rows: of
 // one matrix, or half of them of gate and half of up. Each group belongs to kConsumers / groups

@@ -26,7 +26,11 @@ FeedForwardLauncher find_feed_forward(int type, int down_type) {
     return nullptr;
 }
 
-int tile_class(int tokens) { return tokens <= 8 ? 0 : tokens <= 16 ? 1 : 2; }
+int tile_class(int tokens, int slots, int experts) {
+    const int64_t average = static_cast<int64_t>(tokens) * slots / experts;
+    if (tokens <= 8 || average <= 3) return 0;
+    return tokens <= 16 || average <= 8 ? 1 : 2;
+}
 
 moe_plan lay_out_plan(Scratch & scratch, int tokens, int slots, int experts, bool with_shared,
                       int width) {
@@ -77,10 +81,18 @@ size_t ring_bytes(int tiles, const moe_device & device) {
     return room > fixed ? room - fixed : 0;
 }
 
+const moe_matrix & first_matrix(const moe_op & op) {
+    return op.kind == MOE_DOWN_SUM ? op.down : op.up;
+}
+
+int class_of(const moe_op & op) {
+    return tile_class(op.tokens, op.slots, first_matrix(op).experts);
+}
+
 StreamShape shape_of(const moe_matrix & matrix, int matrices, const moe_op & op,
                      const moe_device & device) {
     const TypeRow & type = *find_type(matrix.type);
-    const int tiles = kTilesOfClass[tile_class(op.tokens)];
+    const int tiles = kTilesOfClass[class_of(op)];
     ShapeRequest request = {};
     request.matrices = matrices;
     request.rows = matrix.rows;
@@ -145,9 +157,9 @@ int64_t rows_of_x(const moe_op & op) {
 Layout lay_out(const moe_op & op, void * memory) {
     Scratch scratch(memory);
     Layout layout = {};
-    const moe_matrix & first = op.kind == MOE_DOWN_SUM ? op.down : op.up;
+    const moe_matrix & first = first_matrix(op);
     layout.plan = lay_out_plan(scratch, op.tokens, op.slots, first.experts, has_shared(op),
-                               kTileWidths[tile_class(op.tokens)]);
+                               kTileWidths[class_of(op)]);
     layout.x = lay_out_columns(scratch, rows_of_x(op), first.columns, *find_type(first.type));
     if (op.kind == MOE_FEED_FORWARD) {
         layout.joined_rows = scratch.take<float>(layout.plan.pairs * op.up.rows);
@@ -170,7 +182,7 @@ class Sequence {
   public:
     Sequence(const moe_op & op, const moe_device & device, void * memory)
         : op_(op), device_(device), layout_(lay_out(op, memory)),
-          class_(tile_class(op.tokens)) {}
+          class_(class_of(op)) {}
 
     // The plan, and x quantised for the first matrix.
     int prepare() {
@@ -179,7 +191,7 @@ class Sequence {
         args.ids_stride = op_.ids_stride;
         args.tokens = op_.tokens;
         args.slots = op_.slots;
-        args.experts = first_matrix().experts;
+        args.experts = first_matrix(op_).experts;
         args.with_shared = has_shared(op_);
         args.width = kTileWidths[class_];
         args.plan = layout_.plan;
@@ -187,7 +199,7 @@ class Sequence {
         args.counter_count = layout_.counter_count;
         return launch_prepare(device_, args,
                               quantise_args(op_.x, op_.x_stride, rows_of_x(op_), layout_.x,
-                                            first_matrix()));
+                                            first_matrix(op_)));
     }
 
     static QuantiseArgs quantise_args(const float * x, int64_t stride, int64_t rows,
@@ -294,9 +306,6 @@ class Sequence {
     }
 
   private:
-    const moe_matrix & first_matrix() const {
-        return op_.kind == MOE_DOWN_SUM ? op_.down : op_.up;
-    }
     const moe_op & op_;
     const moe_device & device_;
     Layout layout_;

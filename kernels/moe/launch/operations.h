@@ -32,8 +32,9 @@ StreamShape shape_of(const moe_matrix & matrix, int matrices, const moe_op & op,
                      const moe_device & device);
 bool every_shape_fits(const moe_op & op, const moe_device & device);
 
-// The index into TypeRow::stream for so many tokens: the widest tile one expert could need.
-int tile_class(int tokens);
+// The index into TypeRow::stream: how wide tiles should be. It follows the pairs an expert gets on
+// average, not the tokens; an expert that gets more is cut into several tiles.
+int tile_class(int tokens, int slots, int experts);
 
 size_t scratch_bytes(const moe_op & op, const moe_device & device);
 int run(const moe_op & op, const moe_device & device, void * scratch, size_t bytes);
