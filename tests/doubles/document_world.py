@@ -64,12 +64,16 @@ class World:
 
     async def until_phase(self, collection_id: str, *phases: str) -> Collection:
         """Return a collection once it is in one of the phases."""
-        async with asyncio.timeout(LIMIT_S):
-            while True:
-                now = await self.client.collection(collection_id)
-                if now.phase in phases:
-                    return now
-                await asyncio.sleep(0.02)
+        now: Collection | None = None
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                while True:
+                    now = await self.client.collection(collection_id)
+                    if now.phase in phases:
+                        return now
+                    await asyncio.sleep(0.02)
+        except TimeoutError as error:
+            raise AssertionError(f"never {phases}: {now}") from error
 
     def prompts(self) -> list[str]:
         """Return what chat engines were given last, each prompt's last message."""
