@@ -462,16 +462,16 @@ async def test_meters_say_how_well_they_measure(page: CostsPage, workstation: Fa
 
 async def test_a_plug_is_tried_and_kept(page: CostsPage, workstation: FakeClient) -> None:
     page.show_part("tariff")
-    page.meters.host.setText("192.168.1.40")
-    QTest.mouseClick(page.meters.use, Qt.MouseButton.LeftButton)
-    await until(lambda: page.meters.problem.isVisible())
-    assert "does not answer" in page.meters.problem.text()
+    page.meters.form.host.setText("192.168.1.40")
+    QTest.mouseClick(page.meters.form.use, Qt.MouseButton.LeftButton)
+    await until(lambda: page.meters.form.problem.isVisible())
+    assert "does not answer" in page.meters.form.problem.text()
     workstation.costs.plugs["192.168.1.40"] = "shelly-2"
-    QTest.mouseClick(page.meters.use, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(page.meters.form.use, Qt.MouseButton.LeftButton)
     await until(lambda: workstation.costs.stored.plug is not None)
-    await until(lambda: page.meters.forget.isVisible())
-    assert not page.meters.problem.isVisible()
-    page.meters.forget.click()
+    await until(lambda: page.meters.form.forget.isVisible())
+    assert not page.meters.form.problem.isVisible()
+    page.meters.form.forget.click()
     await until(lambda: workstation.costs.stored.plug is None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,10 +20,7 @@ from freehold.wire_costs import (
     OwnOrRentAnswer,
     Swing,
 )
-from freehold.wire_power import (
-    PowerCurve,
-    PowerPoint,
-)
+from freehold.wire_power import LimitState, PowerCurve, PowerPoint
 
 # Okabe and Ito's palette, told apart with every kind of colour blindness; each area also has its
 # name in the legend and its place in the stack.
@@ -274,12 +272,66 @@ class TokensChart(Chart):
 
     def show_curve(self, curve: PowerCurve) -> None:
         """Draw a span."""
-        times = [point.at for point in curve.points]
-        rates = [point.tokens_per_s for point in curve.points]
-        self._line.setData(times, rates)
+        times, rates = broken_line(curve)
+        self._line.setData(times, rates, connect="finite")
         end = times[-1] if times else time.time()
         self.setXRange(end - curve.span_s, end, padding=0)
-        self.setYRange(0, max(max(rates, default=0.0) * 1.2, 1.08), padding=0)
+        highest = max((point.tokens_per_s for point in curve.points), default=0.0)
+        self.setYRange(0, max(highest * 1.2, 1.08), padding=0)
+
+
+class LimitChart(Chart):
+    """Energy per token by power limit; the best point is a filled one."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(theme, "Energy per token by power limit", 200)
+        self.getAxis("left").setLabel("J per token")
+        self.getAxis("bottom").setLabel("power limit, W")
+        self._line = self.plot(
+            pen=pg.mkPen(OWN, width=2), symbol="o", symbolSize=8, symbolPen=pg.mkPen(OWN, width=2)
+        )
+        self._best = pg.ScatterPlotItem(size=14, pen=pg.mkPen(None), brush=pg.mkBrush(OWN))
+        self.addItem(self._best)
+        self._word = pg.TextItem(anchor=(0.5, 1.5))
+        self.addItem(self._word)
+        self.recolor()
+
+    def show_points(self, found: LimitState) -> None:
+        """Draw the points of a sweep."""
+        limits = [point.limit_watts for point in found.points]
+        joules = [point.joules_per_token for point in found.points]
+        self._line.setData(limits, joules)
+        self._best.setVisible(found.best is not None)
+        self._word.setVisible(found.best is not None)
+        if found.best is not None:
+            self._best.setData([found.best.limit_watts], [found.best.joules_per_token])
+            self._word.setPos(found.best.limit_watts, found.best.joules_per_token)
+            self._word.setText(f"best: {found.best.limit_watts} W")
+        if joules:
+            margin = max(10.0, (limits[-1] - limits[0]) * 0.08)
+            self.setXRange(limits[0] - margin, limits[-1] + margin, padding=0)
+            self.setYRange(0, max(joules) * 1.25, padding=0)
+
+    def recolor(self) -> None:
+        super().recolor()
+        if hasattr(self, "_word"):
+            self._line.setSymbolBrush(pg.mkBrush(self._theme.color("surface")))
+            self._word.setColor(self._theme.color("text"))
+
+
+def broken_line(curve: PowerCurve) -> tuple[list[float], list[float]]:
+    """Return times and tokens a second, with a break where time is left out."""
+    times: list[float] = []
+    rates: list[float] = []
+    before: PowerPoint | None = None
+    for point in curve.points:
+        if before is not None and point.at - before.at > 2.5 * curve.point_s:
+            times.append(before.at + curve.point_s)
+            rates.append(math.nan)
+        times.append(point.at)
+        rates.append(point.tokens_per_s)
+        before = point
+    return times, rates
 
 
 def known_runs(curve: PowerCurve) -> list[list[PowerPoint]]:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QVB
 from freehold.errors import AppError
 from freehold.ui.costs.amounts import level_text, money, watts
 from freehold.ui.costs.controls import Choices
+from freehold.ui.costs.limits_view import LimitsView
 from freehold.ui.state.costs import CostsState
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import push_button
@@ -81,6 +82,9 @@ class LiveView(QWidget):
         tips.body.addWidget(text_label("What could be saved", "strong"))
         tips.body.addWidget(self.advice)
         column.addWidget(tips)
+        self.limits = LimitsView(self._state, self._theme)
+        self.limits.said.connect(self.said)
+        column.addWidget(self.limits)
 
     def add_charts(self, power: QWidget, tokens: QWidget) -> None:
         """Put in the pictures, once they are ready."""

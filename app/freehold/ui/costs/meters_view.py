@@ -1,28 +1,21 @@
-"""The meters that are read, a plug to add, and counters this user may not read."""
+"""The meters that are read, one to add at the wall, and counters this user may not read."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from freehold.errors import AppError
 from freehold.ui.costs.amounts import level_text
-from freehold.ui.settings.fields import ChoiceBox, CopyField
+from freehold.ui.costs.calibration_view import CalibrationView
+from freehold.ui.costs.wall_form import WallForm
+from freehold.ui.settings.fields import CopyField
 from freehold.ui.state.costs import CostsState
 from freehold.ui.theme import SIZES, Theme
-from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import Card, KeyValue, rule, section_title
-from freehold.ui.widgets.labels import prose, text_label
-from freehold.wire_power import (
-    Plug,
-)
-
-KINDS = (
-    ("shelly-2", "Shelly Plus and Pro (Gen2)"),
-    ("shelly-1", "Shelly Plug (Gen1)"),
-    ("tasmota", "Tasmota"),
-)
+from freehold.ui.widgets.labels import text_label
+from freehold.wire_power import PlugTrial
 
 
 class MetersView(QWidget):
@@ -35,18 +28,15 @@ class MetersView(QWidget):
         self._state, self._theme = state, theme
         self.meters = KeyValue()
         self.none = text_label(
-            "No meter is read. Figures in energy and money stay empty.", "muted", wrap=True
+            "No meter is read, so energy and money stay empty. Add a smart plug below, or see"
+            " whether the graphics driver is installed (freehold doctor says).",
+            "muted",
+            wrap=True,
         )
-        self.kind = ChoiceBox(theme, "Kind of plug", lambda _value: None)
-        self.kind.setMinimumWidth(140)
-        self.kind.offer(KINDS)
-        self.host = QLineEdit()
-        self.host.setAccessibleName("Address of the plug")
-        self.host.setPlaceholderText("192.168.1.40")
-        self.use = push_button(theme, "Try and use", self._use, kind="primary")
-        self.forget = push_button(theme, "Stop using it", self._forget)
-        self.problem = text_label("", "danger", wrap=True)
-        self.problem.hide()
+        self.form = WallForm(theme)
+        self.form.wanted.connect(self._use)
+        self.form.dropped.connect(lambda: self._state.run(self._set(None), self._refuse))
+        self.calibration = CalibrationView(state, theme)
         self.rule_text = CopyField(theme, "the udev rule", self._copy)
         self._lay_out()
         state.meters_changed.connect(self._show)
@@ -66,23 +56,9 @@ class MetersView(QWidget):
         part.setContentsMargins(0, 0, 0, 0)
         part.setSpacing(SIZES["space"])
         part.addWidget(rule())
-        part.addWidget(text_label("A smart plug measures everything, at the wall", "strong"))
-        part.addWidget(
-            text_label(
-                "Shelly and Tasmota plugs on your own network, asked once a second. The plug is"
-                " tried before it is kept.",
-                "small",
-                wrap=True,
-            )
-        )
-        row = QHBoxLayout()
-        row.addWidget(self.kind)
-        row.addWidget(self.host, 1)
-        row.addWidget(self.use)
-        row.addWidget(self.forget)
-        part.addLayout(row)
-        part.addWidget(self.problem)
+        part.addWidget(self.form)
         card.body.addWidget(self.plug_part)
+        card.body.addWidget(self.calibration)
         self.denied_part = QWidget()
         denied = QVBoxLayout(self.denied_part)
         denied.setContentsMargins(0, 0, 0, 0)
@@ -116,32 +92,20 @@ class MetersView(QWidget):
         self.meters.setVisible(bool(found.counted))
         self.none.setVisible(not found.counted)
         self.plug_part.setVisible(self._state.is_local)
-        self.forget.setVisible(found.plug is not None)
-        if found.plug is not None and not self.host.hasFocus():
-            self.kind.show_value(found.plug.kind)
-            self.host.setText(found.plug.host)
+        self.form.show_plug(found.plug)
         self.denied_part.setVisible(bool(found.unreadable))
         self.rule_text.show_value(found.udev_rule)
 
-    def _use(self) -> None:
-        plug = Plug(kind=self.kind.currentData(), host=self.host.text().strip())
-        self.problem.hide()
-        self.use.setEnabled(False)
-        self._state.run(self._set(plug), self._refuse)
+    def _use(self, wanted: PlugTrial) -> None:
+        self._state.run(self._set(wanted), self._refuse)
 
-    def _forget(self) -> None:
-        self.host.clear()
-        self._state.run(self._set(None), self._refuse)
-
-    async def _set(self, plug: Plug | None) -> None:
-        await self._state.set_plug(plug)
-        self.use.setEnabled(True)
-        self.said.emit("The plug is read now." if plug else "The plug is no longer read.")
+    async def _set(self, wanted: PlugTrial | None) -> None:
+        await self._state.set_plug(wanted)
+        self.form.accept()
+        self.said.emit("The meter is read now." if wanted else "The meter is no longer read.")
 
     def _refuse(self, error: AppError) -> None:
-        self.use.setEnabled(True)
-        self.problem.setText(prose(error.sentence))
-        self.problem.show()
+        self.form.refuse(error)
 
     def _copy(self, text: str) -> None:
         QGuiApplication.clipboard().setText(text)

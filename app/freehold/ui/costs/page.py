@@ -122,6 +122,7 @@ class CostsPage(ScrollPage):
         charts = await asyncio.to_thread(importlib.import_module, CHARTS)
         self.own.add_charts(charts.CostLines(self._theme), charts.Tornado(self._theme))
         self.live.add_charts(charts.PowerChart(self._theme), charts.TokensChart(self._theme))
+        self.live.limits.add_chart(charts.LimitChart(self._theme))
 
     def _open_prices(self, path: str) -> None:
         self.said.emit(f"Your own price list: {Path(path).name}. It is read again here.")

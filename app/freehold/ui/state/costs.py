@@ -29,9 +29,11 @@ from freehold.wire_costs import (
 )
 from freehold.wire_power import (
     Advice,
+    CalibrationState,
+    LimitState,
     LivePower,
     Meters,
-    Plug,
+    PlugTrial,
     PowerCurve,
     PowerSpan,
 )
@@ -60,6 +62,8 @@ class CostsState(QObject):
     advice_changed = Signal()
     prices_changed = Signal()
     settings_changed = Signal()
+    calibration_changed = Signal()
+    limits_changed = Signal()
     answered = Signal(object)
     refused = Signal(object)
     failed = Signal(object)
@@ -77,6 +81,8 @@ class CostsState(QObject):
         self.advice: Advice | None = None
         self.prices: PriceList | None = None
         self.settings: CostsSettings | None = None
+        self.calibration = CalibrationState()
+        self.limits: LimitState | None = None
         self.month = ""
         self.by: By = "person"
         self.span: PowerSpan = "minute"
@@ -85,6 +91,10 @@ class CostsState(QObject):
         self._is_live = False
         self._reading = False
         self._next_look = Delay(LIVE_MS, self._look, self)
+        self._trials = {
+            "calibration": Delay(LIVE_MS, self._look_at_calibration, self),
+            "limits": Delay(LIVE_MS, self._look_at_limits, self),
+        }
         session.event_received.connect(self._on_event)
 
     @property
@@ -112,6 +122,8 @@ class CostsState(QObject):
         await self._read_month()
         await self._take("meters", costs.meters())
         await self._take("advice", costs.advice())
+        await self._follow("limits", costs.limits())
+        await self._follow("calibration", costs.calibration())
 
     async def _read_month(self) -> None:
         month, by = self.month, self.by
@@ -169,6 +181,47 @@ class CostsState(QObject):
             if self._is_live:
                 self._next_look.start()
 
+    # --- trials --------------------------------------------------------------------------
+
+    def calibrate(self) -> None:
+        """Begin a calibration beside the plug, and follow it."""
+        self._try("calibration", self._session.client.costs.calibrate)
+
+    def cancel_calibration(self) -> None:
+        """End a calibration without a result."""
+        self._try("calibration", self._session.client.costs.cancel_calibration)
+
+    def forget_calibration(self) -> None:
+        """Count the rest of the machine no longer by a calibration."""
+        self.run(self._take("meters", self._session.client.costs.forget_calibration()))
+
+    def measure_limit(self) -> None:
+        """Begin to measure at the power limit that is set, and follow it."""
+        self._try("limits", self._session.client.costs.measure_limit)
+
+    def cancel_limit(self) -> None:
+        """End that without a point."""
+        self._try("limits", self._session.client.costs.cancel_limit)
+
+    def forget_limits(self) -> None:
+        """Remove the points of the sweep."""
+        self._try("limits", self._session.client.costs.forget_limits)
+
+    def _try(self, name: str, call: Callable[[], Awaitable[object]]) -> None:
+        self.run(self._follow(name, call()))
+
+    def _look_at_calibration(self) -> None:
+        self._try("calibration", self._session.client.costs.calibration)
+
+    def _look_at_limits(self) -> None:
+        self._try("limits", self._session.client.costs.limits)
+
+    async def _follow(self, name: str, reading: Awaitable[object]) -> None:
+        """Take over how far a trial is, and look again while it runs."""
+        await self._take(name, reading)
+        if is_running(self.calibration if name == "calibration" else self.limits):
+            self._trials[name].start()
+
     # --- own or rent ---------------------------------------------------------------------
 
     def ask(self, question: OwnOrRent) -> None:
@@ -204,8 +257,8 @@ class CostsState(QObject):
         await self._session.client.costs.import_prices(wanted)
         await self._take("tariff", self._session.client.costs.tariff())
 
-    async def set_plug(self, plug: Plug | None) -> None:
-        """Read by a plug from now on, or no longer."""
+    async def set_plug(self, plug: PlugTrial | None) -> None:
+        """Read by a plug or board from now on, or no longer."""
         await self._take("meters", self._session.client.costs.set_plug(plug))
 
     async def save_statement(self, path: Path, form: Form) -> None:
@@ -234,3 +287,10 @@ class CostsState(QObject):
             await call
 
         spawn(self, wait(), name="change costs", failed=failed or self._fail)
+
+
+def is_running(found: CalibrationState | LimitState | None) -> bool:
+    """Return whether a trial goes on."""
+    if isinstance(found, CalibrationState):
+        return found.phase in ("rest", "load")
+    return found is not None and found.measuring
