@@ -367,15 +367,45 @@ def test_a_folder_that_vanishes_is_named_and_the_rest_is_kept(hub: Hub, tmp_path
 
 
 @pytest.mark.allow_logs("the checksum differs")
-def test_a_bit_flipped_anywhere_on_the_way_is_caught(hub: Hub, tmp_path: Path) -> None:
-    """Without the server's digests the bad chunk is found by comparing with a second reading."""
+def test_a_flip_on_the_way_is_found_by_reading_the_file_once_more_at_most(
+    hub: Hub, tmp_path: Path
+) -> None:
+    """Only the hub's SHA-256 of the whole tells; the chunk that differs is the one replaced."""
     dice = random.Random(9)
-    data = some_bytes(8 * 4096)
+    chunks, chunk = 8, 4096
+    data = some_bytes(chunks * chunk)
     files = publish(hub, {"m.gguf": data})
     for number in range(10):
         hub.faults.mix(dice, 1, ("flip",), share=0.3)
-        transfer = make_transfer(hub, tmp_path / str(number), files, chunk_bytes=4096)
+        transfer = make_transfer(hub, tmp_path / str(number), files, chunk_bytes=chunk)
         transfer.run()
         assert contents(transfer.places) == {"m.gguf": data}
-        assert transfer.control.refetched <= 8
+        flips = len(hub.faults.happened)
+        hub.faults.happened.clear()
         hub.faults.clear()
+        assert transfer.control.refetched == flips
+        assert bool(flips) <= transfer.control.reread <= chunks * flips
+    assert list(tmp_path.rglob("*.again*")) == []
+
+
+@pytest.mark.allow_logs("the checksum differs")
+@pytest.mark.parametrize("with_digests", [True, False])
+def test_a_hundred_bits_flipped_on_the_way_are_caught_and_cost_a_chunk_each(
+    hub: Hub, tmp_path: Path, with_digests: bool
+) -> None:
+    chunks, chunk = 400, 512
+    data = some_bytes(chunks * chunk)
+    files = publish(hub, {"m.gguf": data})
+    hub.sends_digests = with_digests
+    hub.faults.mix(random.Random(10), 100, ("flip",), share=0.4)
+    transfer = make_transfer(hub, tmp_path, files, chunk_bytes=chunk)
+    transfer.run()
+    assert contents(transfer.places) == {"m.gguf": data}
+    assert hub.faults.left == 0
+    assert transfer.control.refetched == 100
+    if with_digests:
+        assert fetched(hub) == chunks + 100
+        assert transfer.control.reread == 0
+    else:
+        assert fetched(hub) == chunks + transfer.control.reread
+        assert transfer.control.reread <= chunks

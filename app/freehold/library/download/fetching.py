@@ -61,7 +61,10 @@ class Throttle:
 
 @dataclass(slots=True)
 class Control:
-    """What all connections of a download share."""
+    """What all connections of a download share.
+
+    refetched: chunks that were bad and came again; reread: chunks read a second time to compare.
+    """
 
     throttle: Throttle = field(default_factory=Throttle)
     stall_s: float = 20.0
@@ -69,6 +72,7 @@ class Control:
     stopping: threading.Event = field(default_factory=threading.Event)
     note: str = ""
     refetched: int = 0
+    reread: int = 0
     received_bytes: int = 0
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _sockets: set[Any] = field(default_factory=set)
@@ -170,7 +174,11 @@ class Fetcher:
     ) -> None:
         address = self._origin.address(file)
         start = chunk.start + progress.done
-        headers = {**address.headers, "Range": f"bytes={start}-{chunk.end - 1}"}
+        headers = {
+            **address.headers,
+            "Range": f"bytes={start}-{chunk.end - 1}",
+            "Want-Content-Digest": "sha-256=10",
+        }
         try:
             with (
                 self._client.stream("GET", address.url, headers=headers) as response,

@@ -11,7 +11,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from freehold.library.download.fetching import Progress, write_at
 from freehold.library.download.journal import Arrived, Journal, Subject
@@ -33,6 +33,7 @@ class Shelf:
         self._journal: Journal | None = None
         self._hash = hashlib.sha256()
         self._hashed = 0
+        self._states: dict[int, Any] = {0: self._hash.copy()}
         self.progress: dict[int, Progress] = {}
 
     def open(self) -> None:
@@ -98,16 +99,18 @@ class Shelf:
                 check()
                 self._hash.update(piece)
                 self._hashed += len(piece)
+            self._states[index + 1] = self._hash.copy()
         return True
 
     def is_sound(self) -> bool:
         """Return whether the whole file is what the hub says it is; unknown counts as yes."""
         return self.file.sha256 is None or self._hash.hexdigest() == self.file.sha256
 
-    def hash_again(self) -> None:
-        """Begin the hash of the whole anew."""
-        self._hash = hashlib.sha256()
-        self._hashed = 0
+    def hash_again(self, index: int) -> None:
+        """Take the hash of the whole back to the beginning of a chunk that was replaced."""
+        if index * self._chunk_bytes < self._hashed:
+            self._hash = self._states[index].copy()
+            self._hashed = index * self._chunk_bytes
 
     def find_bad(self, check: Callable[[], None]) -> list[Chunk]:
         """Return the chunks that are no longer on disk as they arrived, and forget them."""

@@ -6,10 +6,7 @@ Blocking; the queue runs it in a thread of its own. Everything it has to know la
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import threading
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -19,13 +16,12 @@ from typing import Final
 import httpx
 
 from freehold.errors import AppError
-from freehold.library.download.fetching import SAVE_BYTES, Control, Fetcher, Progress, StoppedError
+from freehold.library.download.fetching import SAVE_BYTES, Control, Fetcher, StoppedError
 from freehold.library.download.origin import Origin, Repository, make_client
 from freehold.library.download.places import Place, disk_error, make_folder
 from freehold.library.download.ranges import CHUNK_BYTES, Chunk
+from freehold.library.download.repair import Repair
 from freehold.library.download.shelf import Shelf
-
-log = logging.getLogger(__name__)
 
 CONNECTIONS: Final = 8
 MOST_REPAIRS: Final = 3
@@ -167,7 +163,14 @@ class Transfer:
             for _ in range(MOST_REPAIRS):
                 if shelf.is_sound():
                     break
-                self._repair(fetcher, shelf)
+                Repair(
+                    shelf,
+                    fetcher,
+                    self.control,
+                    fetch=lambda held, chunk: self._fetch(fetcher, held, chunk),
+                    hash_rest=self._hash,
+                    readers=self.options.connections,
+                ).mend()
             if not shelf.is_sound():
                 raise AppError(
                     "download_corrupt",
@@ -183,53 +186,3 @@ class Transfer:
             with self._arrived:
                 self._arrived.wait(0.2)
             self.control.check()
-
-    def _repair(self, fetcher: Fetcher, shelf: Shelf) -> None:
-        """Fetch again what is bad, and only that: first what changed on disk since it came."""
-        bad = shelf.find_bad(self.control.check)
-        log.warning("%s: the checksum differs; bad chunks: %d", shelf.file.path, len(bad))
-        for chunk in bad:
-            self.control.refetched += 1
-            self._fetch(fetcher, shelf, chunk)
-        if bad:
-            shelf.hash_again()
-            self._hash(shelf)
-            return
-        # Nothing changed here: a chunk came damaged. A second reading tells which.
-        for chunk in shelf.chunks():
-            if self._replace(fetcher, shelf, chunk):
-                shelf.hash_again()
-                self._hash(shelf)
-                if shelf.is_sound():
-                    return
-
-    def _replace(self, fetcher: Fetcher, shelf: Shelf, chunk: Chunk) -> bool:
-        """Read a chunk again beside the old one and take it where it differs."""
-        second = Progress()
-        beside = shelf.place.part.with_name(f"{shelf.place.part.name}.again")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(beside, flags, 0o600)
-        try:
-            with os.fdopen(descriptor, "r+b") as file:
-
-                def sink(offset: int, pieces: list[bytes]) -> None:
-                    file.seek(offset - chunk.start)
-                    file.writelines(pieces)
-
-                self.control.refetched += 1
-                if (
-                    fetcher.fetch(shelf.file, chunk, sink, second)
-                    == shelf.progress[chunk.index].checksum
-                ):
-                    return False
-                file.seek(0)
-                place, checksum = chunk.start, 0
-                while piece := file.read(1 << 20):
-                    shelf.write(place, [piece])
-                    checksum = zlib.crc32(piece, checksum)
-                    place += len(piece)
-            shelf.progress[chunk.index] = Progress(chunk.bytes, checksum)
-            shelf.save(chunk.index)
-            return True
-        finally:
-            beside.unlink(missing_ok=True)
