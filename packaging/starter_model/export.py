@@ -52,6 +52,7 @@ LAYER_NAMES: Final = {
 TOP_NAMES: Final = {
     "embedding.weight": "token_embd.weight",
     "norm.weight": "output_norm.weight",
+    "output.weight": "output.weight",
 }
 ALWAYS_F32: Final = ("ffn_gate_inp.weight",)
 
@@ -87,6 +88,7 @@ def write_gguf(
     writer.add_name(NAME)
     writer.add_description(DESCRIPTION)
     writer.add_author("The Freehold project")
+    writer.add_float32(gguf.Keys.General.SAMPLING_TEMP, 0.0)  # measured greedy, and best so
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _add_sizes(writer, shape)

@@ -16,6 +16,7 @@ from freehold.engine.sampling import (
     check_sampling,
     check_stops,
     make_stages,
+    read_temperature,
 )
 from freehold.errors import AppError
 
@@ -23,7 +24,8 @@ VOCABULARY = 1000
 NUMBERS = [
     field.name
     for field in msgspec.structs.fields(SamplingParams)
-    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+    if field.name == "temperature"
+    or (isinstance(field.default, int | float) and not isinstance(field.default, bool))
 ]
 
 
@@ -134,3 +136,29 @@ def test_a_seed_is_kept_and_one_is_drawn_without() -> None:
     assert len(drawn) > 1
     never = make_stages(SamplingParams(seed=0xFFFFFFFF), context_tokens=9)[-1]
     assert never.arguments != (0xFFFFFFFF,)
+
+
+def test_the_model_names_the_temperature_where_the_request_does_not() -> None:
+    def stages(advised: float, **changes: float) -> list[object]:
+        made = make_stages(
+            SamplingParams(**changes),  # type: ignore[arg-type]
+            context_tokens=512,
+            advised_temperature=advised,
+        )
+        return [stage.arguments[0] if stage.name == "temp" else stage.name for stage in made]
+
+    assert stages(0.0) == ["greedy"]
+    assert 0.6 in stages(0.6)
+    assert 0.3 in stages(0.0, temperature=0.3)
+    assert stages(0.6, temperature=0.0) == ["greedy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.000000", 0.0), ("0.6", 0.6), (None, 0.8), ("", 0.8), ("hot", 0.8), ("-1", 0.8), ("9", 0.8),
+     ("nan", 0.8), ("inf", 0.8)],
+)  # fmt: skip
+def test_a_recommended_temperature_out_of_bounds_is_left_aside(
+    text: str | None, value: float
+) -> None:
+    assert read_temperature(text) == value

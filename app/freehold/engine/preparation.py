@@ -42,6 +42,7 @@ from freehold.engine.sampling import (
     check_sampling,
     check_stops,
     make_stages,
+    read_temperature,
 )
 from freehold.engine.sequences import make_sequence
 from freehold.errors import AppError, internal
@@ -81,6 +82,7 @@ class Preparation:
         self._submit = submit
         self._send = send
         self._end_tokens = model.end_tokens()
+        self._advised_temperature = read_temperature(model.metadata("general.sampling.temp"))
         self._cancelled: set[str] = set()
         self._pending: set[str] = set()
         self._lock = threading.Lock()
@@ -183,7 +185,10 @@ class Preparation:
             priority_key=request.priority_key,
         )
         stages = make_stages(
-            request.sampling, context_tokens=self._context_tokens, end_tokens=self._end_tokens
+            request.sampling,
+            context_tokens=self._context_tokens,
+            end_tokens=self._end_tokens,
+            advised_temperature=self._advised_temperature,
         )
         sampler = build_sampler(self._model.handle, self._model.vocab, stages, constraint)
         stops = request.stop if applied is None else (*request.stop, *applied.stops)

@@ -105,9 +105,12 @@ class ModelInfo(Value, frozen=True, kw_only=True):
 
 
 class SamplingParams(Value, frozen=True, kw_only=True):
-    """llama.cpp's sampler chain; every number is checked against its bounds before use."""
+    """llama.cpp's sampler chain; every number is checked against its bounds before use.
 
-    temperature: float = 0.8
+    temperature: None is what the model's file recommends, or llama.cpp's own 0.8.
+    """
+
+    temperature: float | None = None
     dynatemp_range: float = 0.0
     dynatemp_exponent: float = 1.0
     top_k: int = 40

@@ -21,6 +21,7 @@ MAX_LOGPROBS: Final = 20
 MAX_STOPS: Final = 32
 MAX_STOP_CHARACTERS: Final = 1000
 MIN_KEEP: Final = 1
+DEFAULT_TEMPERATURE: Final = 0.8
 
 # Name, lowest and highest value allowed.
 _NUMBERS: Final[tuple[tuple[str, float, float], ...]] = (
@@ -68,6 +69,8 @@ def check_sampling(params: SamplingParams, vocab_size: int) -> None:
     """Raise AppError `invalid_request` naming the first value out of bounds."""
     for name, low, high in _NUMBERS:
         value = getattr(params, name)
+        if name == "temperature" and value is None:
+            continue
         if not math.isfinite(value) or not low <= value <= high:
             raise _refused(name, f"must be between {low:g} and {high:g}, not {value:g}")
         if name in _WHOLE and value != int(value):
@@ -93,6 +96,15 @@ def check_sampling(params: SamplingParams, vocab_size: int) -> None:
         )
 
 
+def read_temperature(text: str | None) -> float:
+    """Return the temperature a model's file recommends, the default where it names none."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return DEFAULT_TEMPERATURE
+    return value if math.isfinite(value) and 0 <= value <= 2 else DEFAULT_TEMPERATURE
+
+
 def check_stops(stops: tuple[str, ...]) -> None:
     """Raise AppError `invalid_request` for too many, empty or overlong stop strings."""
     if len(stops) > MAX_STOPS or any(not 0 < len(text) <= MAX_STOP_CHARACTERS for text in stops):
@@ -108,13 +120,19 @@ def check_logprobs(count: int | None) -> None:
 
 
 def make_stages(
-    params: SamplingParams, *, context_tokens: int, end_tokens: tuple[int, ...] = ()
+    params: SamplingParams,
+    *,
+    context_tokens: int,
+    end_tokens: tuple[int, ...] = (),
+    advised_temperature: float = DEFAULT_TEMPERATURE,
 ) -> tuple[Stage, ...]:
     """Return the chain for checked parameters, the token-selecting sampler last.
 
     context_tokens: what a window of -1 (the whole context) comes to, and the largest window.
     end_tokens: given a bias of minus infinity when `ignore_eos` is set.
+    advised_temperature: taken where the request names none.
     """
+    temperature = advised_temperature if params.temperature is None else params.temperature
     stages: list[Stage] = []
     biases = dict(params.logit_bias)
     if params.ignore_eos:
@@ -126,20 +144,20 @@ def make_stages(
     seed &= 0xFFFFFFFF
     if seed == 0xFFFFFFFF:
         seed = 0  # llama.cpp reads the highest value as "draw one yourself"
-    if params.temperature <= 0:
+    if temperature <= 0:
         stages.append(Stage("greedy"))
     elif params.mirostat == 1:
         stages += [
-            Stage("temp", (params.temperature,)),
+            Stage("temp", (temperature,)),
             Stage("mirostat", (seed, params.mirostat_tau, params.mirostat_eta)),
         ]
     elif params.mirostat == 2:
         stages += [
-            Stage("temp", (params.temperature,)),
+            Stage("temp", (temperature,)),
             Stage("mirostat_v2", (seed, params.mirostat_tau, params.mirostat_eta)),
         ]
     else:
-        stages += _truncations(params, seed)
+        stages += _truncations(params, temperature, seed)
         stages.append(Stage("dist", (seed,)))
     return tuple(stages)
 
@@ -176,7 +194,7 @@ def _window(last_n: int, context_tokens: int) -> int:
     return context_tokens if last_n < 0 else min(last_n, context_tokens)
 
 
-def _truncations(params: SamplingParams, seed: int) -> list[Stage]:
+def _truncations(params: SamplingParams, temperature: float, seed: int) -> list[Stage]:
     stages = []
     if params.top_n_sigma > 0:
         stages.append(Stage("top_n_sigma", (params.top_n_sigma,)))
@@ -193,10 +211,10 @@ def _truncations(params: SamplingParams, seed: int) -> list[Stage]:
         stages.append(Stage("xtc", arguments))
     if params.dynatemp_range > 0:
         stages.append(
-            Stage("temp_ext", (params.temperature, params.dynatemp_range, params.dynatemp_exponent))
+            Stage("temp_ext", (temperature, params.dynatemp_range, params.dynatemp_exponent))
         )
-    elif params.temperature != 1:
-        stages.append(Stage("temp", (params.temperature,)))
+    elif temperature != 1:
+        stages.append(Stage("temp", (temperature,)))
     return stages
 
 

@@ -45,7 +45,8 @@ class Knob:
 
 
 KNOBS: Final = (
-    Knob("temperature", "Temperature", "Lower is steadier, higher is freer.", 0, 2, 0.05, 0.8),
+    Knob("temperature", "Temperature", "Lower is steadier, higher is freer.", -0.05, 2, 0.05, -0.05,
+         unset="model's own"),
     Knob("top_p", "Top-p", "Keep the likeliest words up to this share.", 0.01, 1, 0.01, 0.95),
     Knob("min_p", "Min-p", "Drop words less likely than this part of the best.", 0, 1, 0.01, 0.05),
     Knob("top_k", "Top-k", "Keep this many words; 0 keeps all.", 0, 1000, 1, 40, 0),
