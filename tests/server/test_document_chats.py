@@ -15,6 +15,7 @@ from doubles.engine import Step
 from freehold.documents.generation import KEY
 from freehold.engine.requests import ChatPrompt, GenerateRequest
 from freehold.errors import AppError
+from freehold.server import document_models
 
 FILLER = "".join(f"Paragraph {n} speaks of gardens and weather.\n\n" for n in range(4000))
 
@@ -162,3 +163,41 @@ async def test_a_collection_answers_in_any_chat_and_goes_with_it(
     with pytest.raises(AppError) as error:
         await world.client.set_chat("none", documents=[])
     assert error.value.code == "not_found"
+
+
+async def test_a_chosen_reranker_looks_again_and_another_embedder_asks_for_a_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_models, "does_rank", lambda path: path.stem == "ranker")
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(FILLER[:60_000] + ENGLISH)
+    kinds = ("vectors", "other", "ranker")
+    async with http_world(tmp_path / "house", answer, kinds) as world:
+        known = await world.client.abilities()
+        assert (known.embedders, known.rerankers) == (("other", "vectors"), ("ranker",))
+        assert (known.embedder, known.reranker) == ("other", "")
+        made = await world.client.create_collection("Law", [str(folder)])
+        await world.until_phase(made.id, "ready")
+        chosen = await world.client.choose_model("reranker", "ranker")
+        assert chosen.reranker == "ranker"
+        assert world.models is not None
+        before = len(world.models.made)
+        chat_id = await chat_about(world)
+        await world.client.set_chat(chat_id, collections=[made.id])
+        reply = await world.ask_chat(chat_id, QUESTION)
+        assert reply.grounds is not None
+        assert (reply.grounds.mode, reply.grounds.notes) == ("searched", ())
+        assert len(world.models.made) == before + 2  # the ranker and the model that answers
+        await world.client.choose_model("embedder", "vectors")
+        stale = await world.client.collection(made.id)
+        assert stale.embedder == "other"
+        assert "vectors is chosen now" in stale.stale
+        noted = await world.ask_chat(chat_id, "Who pays the rent?", reply.id)
+        assert noted.grounds is not None
+        assert "Rebuild the collection" in noted.grounds.notes[0]
+        await world.client.rebuild_collection(made.id)
+        again = await world.until_phase(made.id, "ready")
+        assert (again.embedder, again.stale) == ("vectors", "")
+        assert again.embedded == again.passages
