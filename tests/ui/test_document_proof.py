@@ -182,7 +182,7 @@ async def test_the_proof_names_how_documents_were_used_and_every_source(desk: Ch
         (Grounds(mode="all", files=2), "every passage of 2 files, one after another"),
         (
             Grounds(mode="searched", passages=1, files=1, dropped=2, notes=("One was cut.",)),
-            "1 passage of 1 file · 2 citations that did not hold left out · One was cut.",
+            "1 passage of 1 file · 2 citations that did not hold left out · One was cut",
         ),
     ],
 )

@@ -22,6 +22,7 @@ from freehold.ui.chats.welcome import Welcome
 from freehold.ui.documents.chat_side import ChatSide
 from freehold.ui.documents.sheet import SHEET as DOCUMENTS_SHEET
 from freehold.ui.documents.side_by_side import SideBySide
+from freehold.ui.documents.words import scan_offer
 from freehold.ui.state.chats import ChatList
 from freehold.ui.state.conversation import Conversation, new_token
 from freehold.ui.state.default_model import choose_default
@@ -30,6 +31,7 @@ from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.banner import BannerStack
+from freehold.wire_documents import DocumentInfo
 
 ROOM_FOR_THREE: Final = 1_400
 
@@ -138,6 +140,7 @@ class ChatsPage(QWidget):
         composer.stop_asked.connect(self._stop)
         self.side.attachments.failed.connect(self.show_error)
         self.side.attachments.noted.connect(self._note)
+        self.side.offered.connect(self._offer)
         self.side.reader_shown.connect(self._make_room)
         self.transcript.citation_asked.connect(self.side.open_citation)
         self.transcript.citation_hovered.connect(self.side.hover_citation)
@@ -213,6 +216,14 @@ class ChatsPage(QWidget):
             self._sending.cancel()
         self.conversation.stop()
 
+    def _offer(self, scans: tuple[DocumentInfo, ...]) -> None:
+        def recognise() -> None:
+            self.banners.take("scans")
+            self.side.recognise(scans)
+
+        title, text = scan_offer(scans)
+        self.banners.put("scans", "info", title, text, action=("Recognise the text", recognise))
+
     def _make_room(self, reading: bool) -> None:
         """Let the list of chats give way to the reader where there is not room for all three."""
         self.panel.setVisible(not reading or self.width() >= ROOM_FOR_THREE)
@@ -271,6 +282,7 @@ class ChatsPage(QWidget):
         self.composer.say("")
         self.banners.take("chat")
         self.banners.take("documents")
+        self.banners.take("scans")
 
     def _on_opened(self) -> None:
         chat = self.conversation.chat

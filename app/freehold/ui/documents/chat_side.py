@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from freehold.ui.chats.composer import Composer
@@ -33,9 +33,11 @@ class ChatSide(QObject):
         reader: beside the chat, shown when a document or a citation is opened.
     Signals:
         reader_shown(shown): the reader came or went.
+        offered(documents): scans whose text can be recognised here.
     """
 
     reader_shown = Signal(bool)
+    offered = Signal(object)
 
     def __init__(
         self,
@@ -46,9 +48,11 @@ class ChatSide(QObject):
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
+        self._session = session
         self._conversation, self._composer = conversation, composer
         self._theme, self._page = theme, parent
         self._pasted = 0
+        self._offered: set[str] = set()
         self.reader = Reader(session, theme, parent)
         self.reader.hide()
         self.reader.closed.connect(self.close_reader)
@@ -182,7 +186,31 @@ class ChatSide(QObject):
             self._drawing.start()
 
     def _show(self) -> None:
-        self._composer.strip.show_items(self.attachments.items)
+        items = self.attachments.items
+        self._composer.strip.show_items(items)
+        scans = [
+            item.document
+            for item in items
+            if item.is_ready and item.document is not None and item.document.scan_pages
+        ]
+        if {scan.id for scan in scans} - self._offered:
+            spawn(self, self._offer(scans), failed=lambda _error: None)
+
+    async def _offer(self, scans: Sequence[DocumentInfo]) -> None:
+        """Offer to recognise the text of scans, once each, where that can be done."""
+        self._offered |= {scan.id for scan in scans}
+        abilities = await self._session.client.documents.abilities()
+        if abilities.ocr:
+            self.offered.emit(tuple(scans))
+
+    def recognise(self, scans: Sequence[DocumentInfo]) -> None:
+        """Recognise the text of scans; their chips tell how far it is."""
+        for scan in scans:
+            spawn(self, self._recognise(scan.id), failed=self.attachments.failed.emit)
+
+    async def _recognise(self, document_id: str) -> None:
+        await self._session.client.documents.recognise(document_id)
+        self.attachments.refresh()
 
     def _on_opened(self) -> None:
         chat = self._conversation.chat
@@ -204,5 +232,5 @@ def to_png(image: QImage) -> bytes:
     content = QByteArray()
     buffer = QBuffer(content)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image.save(buffer, "PNG")
+    QImageWriter(buffer, b"png").write(image)
     return bytes(content.data())

@@ -49,7 +49,7 @@ class Chip(QFrame):
         text.setContentsMargins(0, 0, 0, 0)
         for label in (self.name, self.words, self.problem):
             text.addWidget(label)
-        row = QHBoxLayout(self)
+        self._row = row = QHBoxLayout(self)
         row.setContentsMargins(10, 6, 4, 7)
         row.setSpacing(7)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
@@ -95,7 +95,7 @@ class Chip(QFrame):
         """Return how high the chip must be at its width."""
         if self._height is None:
             self.ensurePolished()
-            self._height = max(44, self.layout().totalHeightForWidth(self.width()))
+            self._height = max(44, self._row.totalHeightForWidth(self.width()))
         return self._height
 
     def changeEvent(self, event: QEvent) -> None:

@@ -103,18 +103,18 @@ class ChipStrip(QFrame):
             self._flow.chips.remove(chip)
             chip.hide()
             chip.deleteLater()
-        if keys - {item.key for item in old} or any(i.failure is not None for i in items):
+        if keys - {item.key for item in old} or failed_keys(items) - failed_keys(old):
             self._folded = False  # what is new is seen
         for item in items:
-            chip = self._chips.get(item.key)
-            if chip is not None and chip.item is not item and chip.item != item:
-                chip.show_item(item)
+            shown = self._chips.get(item.key)
+            if shown is not None and shown.item != item:
+                shown.show_item(item)
         self._make_some()
         self.setVisible(bool(items))
 
     def fold(self) -> None:
-        """Become one line, when nothing is wrong and nothing is being read."""
-        if not any(item.failure is not None or item.is_busy for item in self._items):
+        """Become one line, when nothing is being read."""
+        if not any(item.is_busy for item in self._items):
             self._folded = True
             self._arrange()
 
@@ -173,3 +173,8 @@ class ChipStrip(QFrame):
         super().resizeEvent(event)
         if event.size().width() != event.oldSize().width():
             self._arrange()
+
+
+def failed_keys(items: Sequence[Attachment]) -> set[str]:
+    """Return the keys of those that cannot be used."""
+    return {item.key for item in items if item.failure is not None}

@@ -70,6 +70,13 @@ class CollectionDialog(QDialog):
         if collection is not None:
             self.sources.addItems(list(collection.sources))
         column.addWidget(self.sources)
+        self._add_buttons(theme, column, "Create" if collection is None else "Save")
+        self.name.textChanged.connect(self._refresh)
+        self.sources.itemSelectionChanged.connect(self._refresh)
+        self._refresh()
+        self.name.setFocus()
+
+    def _add_buttons(self, theme: Theme, column: QVBoxLayout, save: str) -> None:
         row = QHBoxLayout()
         self.folder_button = push_button(theme, "Add a folder…", self._add_folder, icon="folder")
         self.files_button = push_button(theme, "Add files…", self._add_files, icon="file")
@@ -82,15 +89,9 @@ class CollectionDialog(QDialog):
         foot = QHBoxLayout()
         foot.addStretch()
         foot.addWidget(push_button(theme, "Cancel", self.reject, kind="quiet"))
-        self.save_button = push_button(
-            theme, "Create" if collection is None else "Save", self._save, kind="primary"
-        )
+        self.save_button = push_button(theme, save, self._save, kind="primary")
         foot.addWidget(self.save_button)
         column.addLayout(foot)
-        self.name.textChanged.connect(self._refresh)
-        self.sources.itemSelectionChanged.connect(self._refresh)
-        self._refresh()
-        self.name.setFocus()
 
     def add(self, paths: Sequence[str]) -> None:
         """Put files or folders on the list."""

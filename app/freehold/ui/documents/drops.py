@@ -25,7 +25,7 @@ class DropOverlay(QFrame):
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._theme, self._over = theme, parent
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._icon = QLabel(self)
         self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -47,7 +47,7 @@ class DropOverlay(QFrame):
         self.hint.setMinimumHeight(self.hint.heightForWidth(480))
         color = self._theme.hex("accent")
         self._icon.setPixmap(pixmap(icon, color, 56, self.devicePixelRatioF()))
-        self.setGeometry(self.parentWidget().rect())
+        self.setGeometry(self._over.rect())
         self.show()
         self.raise_()
 

@@ -130,7 +130,7 @@ def proof_words(grounds: Grounds) -> str:
     parts = [grounds.says or _used(grounds)]
     if grounds.dropped:
         parts.append(f"{counted(grounds.dropped, 'citation')} that did not hold left out")
-    return " · ".join([*parts, *grounds.notes])
+    return " · ".join(part.rstrip(".") for part in [*parts, *grounds.notes])
 
 
 def _used(grounds: Grounds) -> str:

@@ -6,7 +6,15 @@ from functools import partial
 from typing import Final
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QImage, QIntValidator, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import (
+    QGuiApplication,
+    QImage,
+    QIntValidator,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+    QShortcut,
+)
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -165,7 +173,6 @@ class Reader(QFrame):
         reading.picture_came.connect(self._on_picture)
         reading.searched.connect(self._on_searched)
         reading.failed.connect(self.show_error)
-        self.page_view.width_changed.connect(reading.fit_width)
         self.page_view.turn_asked.connect(reading.step_page)
         self.number.returnPressed.connect(self._on_number)
         self.text_button.toggled.connect(self._on_text_toggled)
@@ -189,7 +196,15 @@ class Reader(QFrame):
         self.words.clear()
         self.search_button.setChecked(False)
         self.stack.setCurrentWidget(self.waiting)
-        self.reading.fit_width(self.page_view.page_width())
+        self._fit_width()
+
+    def _fit_width(self) -> None:
+        # The reader's own width: a page that is not shown yet has none.
+        self.reading.fit_width(self.page_view.page_width(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_width()
 
     def _on_moved(self) -> None:
         reading, info = self.reading, self.reading.info

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QImage, QPixmap, QResizeEvent, QWheelEvent
+from PySide6.QtGui import QImage, QPixmap, QWheelEvent
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QWidget
 
 MARGIN: Final = 16
@@ -13,9 +13,8 @@ PAST_END: Final = 240  # so much wheel at the end of a page turns it
 
 
 class ReaderPage(QScrollArea):
-    """Signals: width_changed(pixels): pages are to be drawn for it; turn_asked(step)."""
+    """Signals: turn_asked(step): the wheel went on past the end of the page."""
 
-    width_changed = Signal(int)
     turn_asked = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -33,10 +32,9 @@ class ReaderPage(QScrollArea):
         self._past = 0
         self._from_end = False
 
-    def page_width(self) -> int:
-        """Return how many pixels of the screen a page at 100 % takes."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        room = self.width() - bar - 2 * MARGIN
+    def page_width(self, width: int) -> int:
+        """Return how many pixels of the screen a page at 100 % takes in a view of a width."""
+        room = width - self.verticalScrollBar().sizeHint().width() - 2 * MARGIN
         return max(0, round(room * self.devicePixelRatioF()))
 
     def show_picture(self, image: QImage, share: float | None) -> None:
@@ -73,10 +71,6 @@ class ReaderPage(QScrollArea):
             self._from_end = delta > 0
             self.turn_asked.emit(1 if delta < 0 else -1)
         event.accept()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self.width_changed.emit(self.page_width())
 
     def clear(self) -> None:
         """Show nothing."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from freehold.ui.state.gathering import isolated
 from freehold.units import format_bytes, format_count
 from freehold.wire_documents import Collection, DocumentFit, DocumentInfo
 
@@ -114,6 +116,8 @@ def scan_words(info: DocumentInfo, hint: str = "") -> str:
     if not info.scan_pages:
         return ""
     words = f"A scan: {counted(info.scan_pages, 'page')} without text"
+    if info.kind == "image":
+        words = "A picture without recognised text"
     return f"{words}. {hint}" if hint else words
 
 
@@ -144,4 +148,15 @@ def fit_words(fit: DocumentFit, count: int) -> str:
         f"{takes} {format_count(fit.document_tokens)} tokens ({fit.basis}). The model reads"
         f" {format_count(fit.context_tokens)} at a time, of which"
         f" {format_count(fit.limit_tokens)} are free for documents, so {fits} not fit whole."
+    )
+
+
+def scan_offer(scans: Sequence[DocumentInfo]) -> tuple[str, str]:
+    """Return what is said of scans whose text can be recognised: the fact, and what it takes."""
+    pages = sum(scan.scan_pages for scan in scans)
+    name = f"“{isolated(scans[0].name)}” is" if len(scans) == 1 else f"{len(scans):,} files are"
+    kind = "a scan or a picture" if len(scans) == 1 else "scans or pictures"
+    return (
+        f"{name} {kind}: {counted(pages, 'page')} without text.",
+        f"Recognising it reads {counted(pages, 'page')} on this machine, in the background.",
     )

@@ -269,6 +269,10 @@ class Attachments(QObject):
         found = await self._session.client.documents.set_chat(sheaf.chat_id, choice=choice)
         sheaf.choice = found.choice
 
+    def refresh(self) -> None:
+        """Read the open chat's attachments again, soon."""
+        self._refresh.start()
+
     # --- keeping up ------------------------------------------------------------------------------
 
     def _on_event(self, event: object) -> None:

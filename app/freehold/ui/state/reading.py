@@ -191,7 +191,7 @@ class Reading(QObject):
 
     def fit_width(self, pixels: int) -> None:
         """Draw pages for a view of so many pixels."""
-        if pixels > 0 and abs(pixels - self._width) > 8:
+        if pixels >= NARROWEST and abs(pixels - self._width) > 8:
             self._width = pixels
             self._draw()
 
@@ -232,7 +232,7 @@ class Reading(QObject):
 
     async def _read_picture(self, turn: int) -> None:
         assert self.info is not None
-        width = max(NARROWEST, min(WIDEST, round(self._width * self.zoom)))
+        width = self._wanted_width()
         mark = self.mark if self.mark is not None and self._is_on_page(self.mark) else None
         key = (self.info.id, self.page, mark, width)
         picture = self._pictures.get(key)
@@ -253,9 +253,12 @@ class Reading(QObject):
                 self._pictures.popitem(last=False)
         else:
             self._pictures.move_to_end(key)
-        if turn == self._turn and key[1] == self.page:
+        if turn == self._turn and key[1] == self.page and width == self._wanted_width():
             self.loading = False
             self.picture_came.emit(picture)
+
+    def _wanted_width(self) -> int:
+        return max(NARROWEST, min(WIDEST, round(self._width * self.zoom)))
 
     def _is_on_page(self, span: Span) -> bool:
         page = next((page for page in self.pages if page.number == self.page), None)
