@@ -10,8 +10,11 @@ RESERVED = set(" \t\n\"'\\><~|&;$*?#()`")
 
 
 def menu_entry(template: str, command: Path) -> str:
-    """Return the entry for the menu, starting `command` by its absolute path."""
-    return _fill(template, quote(str(command)), command)
+    """Return the entry for the menu, starting `command` by its absolute path.
+
+    A model file that is opened with it is handed on (`%f`).
+    """
+    return _fill(template, f"{quote(str(command))} %f", command)
 
 
 def autostart_entry(template: str, command: Path) -> str:

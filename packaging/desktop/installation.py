@@ -12,6 +12,7 @@ from pathlib import Path
 from desktop import entry
 
 SYMBOLIC = "-symbolic"
+FILE_TYPE = "freehold-gguf.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class UserFolders:
     @property
     def autostart_entry(self) -> Path:
         return self.config / "autostart" / entry.NAME
+
+    @property
+    def file_type(self) -> Path:
+        return self.data / "mime/packages" / FILE_TYPE
 
     @property
     def command(self) -> Path:
@@ -60,6 +65,8 @@ def install(root: Path, folders: UserFolders, *, autostart: bool | None) -> list
     command = root / ".venv/bin/freehold"
     template = (root / "packaging/freehold.desktop.in").read_text("utf-8")
     written = [_write(folders.menu_entry, entry.menu_entry(template, command))]
+    file_type = (root / "packaging" / FILE_TYPE).read_text("utf-8")
+    written.append(_write(folders.file_type, file_type))
     if autostart:
         text = entry.autostart_entry(template, command)
         written.append(_write(folders.autostart_entry, text))
@@ -81,7 +88,7 @@ def install(root: Path, folders: UserFolders, *, autostart: bool | None) -> list
 
 def uninstall(root: Path, folders: UserFolders) -> list[Path]:
     """Remove what `install` wrote; return it. Chats, models and settings stay."""
-    candidates = [folders.menu_entry, folders.autostart_entry]
+    candidates = [folders.menu_entry, folders.autostart_entry, folders.file_type]
     candidates += [folders.icon(icon.stem) for icon in icons(root)]
     if folders.command.is_symlink() and _may_replace(folders.command):
         candidates.append(folders.command)
@@ -98,10 +105,14 @@ def icons(root: Path) -> list[Path]:
 
 
 def refresh(folders: UserFolders) -> None:
-    """Tell the desktop that its menu changed, where the tool for that is there."""
-    applications = folders.data / "applications"
-    if shutil.which("update-desktop-database") and applications.is_dir():
-        subprocess.run(["update-desktop-database", str(applications)], check=False)
+    """Tell the desktop that menu and file types changed, where the tools for that are there."""
+    tools = (
+        ("update-mime-database", folders.data / "mime"),
+        ("update-desktop-database", folders.data / "applications"),
+    )
+    for tool, folder in tools:
+        if shutil.which(tool) and folder.is_dir():
+            subprocess.run([tool, str(folder)], check=False)
 
 
 def _may_replace(command: Path) -> bool:

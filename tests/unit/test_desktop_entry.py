@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,8 @@ def read_exec(value: str) -> list[str]:
 
 def test_the_entry_starts_the_program_by_its_absolute_path() -> None:
     fields = parse(entry.menu_entry(TEMPLATE, Path("/opt/freehold/.venv/bin/freehold")))
-    assert fields["Exec"] == "/opt/freehold/.venv/bin/freehold"
+    assert fields["Exec"] == "/opt/freehold/.venv/bin/freehold %f"
+    assert fields["MimeType"] == "application/x-gguf;"
     assert fields["TryExec"] == "/opt/freehold/.venv/bin/freehold"
     assert fields["Icon"] == "freehold"
     assert fields["Terminal"] == "false"
@@ -55,7 +57,7 @@ def test_the_start_at_login_opens_no_window() -> None:
 )
 def test_paths_with_odd_characters_come_back_whole(path: str) -> None:
     fields = parse(entry.menu_entry(TEMPLATE, Path(path)))
-    assert read_exec(fields["Exec"]) == [path]
+    assert read_exec(fields["Exec"]) == [path, "%f"]
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))
@@ -101,7 +103,23 @@ def test_install_and_uninstall_leave_nothing_behind(folders: installation.UserFo
     removed = installation.uninstall(ROOT, folders)
     assert sorted(removed) == sorted(written)
     left = [path for path in folders.data.parents[1].rglob("*") if path.is_file()]
-    assert [path for path in left if path.name != "mimeinfo.cache"] == []
+    caches = [path for path in left if path.parent == folders.data / "mime"]
+    assert [path for path in left if path not in caches and path.name != "mimeinfo.cache"] == []
+    assert not any(b"gguf" in path.read_bytes() for path in caches)
+
+
+def test_model_files_are_known_by_name_and_by_their_first_bytes(
+    folders: installation.UserFolders,
+) -> None:
+    installation.install(ROOT, folders, autostart=False)
+    described = ElementTree.parse(folders.file_type)  # noqa: S314 - the repository's own file
+    space = "{http://www.freedesktop.org/standards/shared-mime-info}"
+    (kind,) = described.getroot()
+    assert kind.get("type") == "application/x-gguf"
+    assert [glob.get("pattern") for glob in kind.iter(f"{space}glob")] == ["*.gguf"]
+    assert [match.get("value") for match in kind.iter(f"{space}match")] == ["GGUF"]
+    if shutil.which("update-mime-database"):
+        assert "application/x-gguf:*.gguf" in (folders.data / "mime/globs").read_text()
 
 
 def test_installing_again_without_autostart_takes_it_out(
