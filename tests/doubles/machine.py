@@ -10,17 +10,19 @@ llama.cpp is not asked: sizes are the planner's own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from freehold.errors import AppError
 from freehold.machine.here import budgets
+from freehold.machine.plan.budgets import Machine
 from freehold.machine.plan.kv import KvShape
 from freehold.machine.plan.planning import make_plan
 from freehold.machine.plan.question import ask
 from freehold.machine.plan.shape import Layer, ModelShape
-from freehold.machine.plan.speed import with_speed
+from freehold.machine.plan.speed import MachineSpeed, with_speed
 from freehold.machine.profiles import read_profiles
 from freehold.wire import ErrorInfo, LoadRequest
 from freehold.wire_machine import (
@@ -206,4 +208,13 @@ class FakeMachine:
         here = budgets(self.inventory(), (), NVME_FILE)
         question, machine = ask(request, shape, here)
         plan = make_plan(shape, question, machine)
+        if self.calibration is not None:
+            plan = with_speed(plan, shape, _speed_of(machine))
         return msgspec.structs.replace(plan, real=self.real)
+
+
+def _speed_of(machine: Machine) -> MachineSpeed:
+    """Return the speed of a fast processor and as many H100 as there are GPUs."""
+    profiles = read_profiles()
+    speed = profiles.speed(profiles.find("h100-512gb"))
+    return replace(speed, gpus=speed.gpus[:1] * len(machine.gpus), basis="calibrated")

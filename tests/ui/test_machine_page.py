@@ -89,7 +89,7 @@ async def test_choices_are_asked_for_and_shown(page: MachinePage, workstation: F
     page.choices.context.show_value("131072")
     page.choices.kv_type.show_value("q8_0")
     page.choices.parallel.show_value(2)
-    page.choices.kept.show_value(20)
+    page.choices.gpus.rows[0].kept.setValue(20)
     page.choices.changed.emit()
     await settled(page)
     last = asked(workstation)[-1]
@@ -102,12 +102,12 @@ async def test_choices_are_asked_for_and_shown(page: MachinePage, workstation: F
 
 
 async def test_only_the_last_answer_counts(page: MachinePage) -> None:
-    page.choices.cpu_only.setChecked(True)
-    page.choices.cpu_only.setChecked(False)
-    page.choices.cpu_only.setChecked(True)
+    page.choices.gpus.cpu_only.setChecked(True)
+    page.choices.gpus.cpu_only.setChecked(False)
+    page.choices.gpus.cpu_only.setChecked(True)
     await until(lambda: page.plan.plan is not None and len(page.plan.plan.devices) == 2)
     await settled(page)
-    assert page.choices.chosen_devices() == ()
+    assert page.choices.gpus.devices() == ()
     assert page.picture.verdict.text() == "Runs from the disk, slowly"
     assert [row.words.text()[:3] for row in page.picture.rows()] == ["RAM", "Dis"]
 
@@ -142,11 +142,11 @@ async def test_a_problem_is_said_instead_of_a_picture(
 async def test_eight_gpus(page: MachinePage, workstation: FakeClient) -> None:
     workstation.machine.gpus = [gpu("H200", 150.7, index=n) for n in range(8)]
     page.machine.refresh()
-    await until(lambda: len(page.choices.boxes) == 8)
+    await until(lambda: len(page.choices.gpus.boxes) == 8)
     await until(lambda: page.plan.plan is not None and len(page.plan.plan.devices) == 10)
     assert len([card for card in page.inventory.gpus if card.isVisibleTo(page)]) == 8
     assert len(page.picture.rows()) == 9
-    for box in page.choices.boxes[2:]:
+    for box in page.choices.gpus.boxes[2:]:
         box.setChecked(False)
     await until(lambda: page.plan.plan is not None and len(page.plan.plan.devices) == 4)
     assert asked(workstation)[-1].devices == ("CUDA0", "CUDA1")
@@ -158,7 +158,7 @@ async def test_no_gpu_is_said_plainly(page: MachinePage, workstation: FakeClient
     page.machine.refresh()
     await until(page.inventory.note.isVisible)
     assert "models run on the CPU" in page.inventory.note.text()
-    assert not page.choices.boxes
+    assert not page.choices.gpus.boxes
     await until(lambda: page.plan.plan is not None and len(page.plan.plan.devices) == 2)
 
 
@@ -228,7 +228,7 @@ async def dialog(
 
 async def test_load_asks_for_what_is_shown(dialog: LoadDialog) -> None:
     dialog.choices.context.show_value("32768")
-    dialog.choices.kept.show_value(3)
+    dialog.choices.gpus.rows[0].kept.setValue(3)
     dialog.choices.changed.emit()
     await settled(dialog)
     loads = dialog.loads  # type: ignore[attr-defined]
@@ -245,7 +245,7 @@ async def test_load_asks_for_what_is_shown(dialog: LoadDialog) -> None:
 async def test_what_does_not_fit_can_be_forced_or_run_from_the_disk(
     dialog: LoadDialog,
 ) -> None:
-    dialog.choices.cpu_only.setChecked(True)
+    dialog.choices.gpus.cpu_only.setChecked(True)
     await until(lambda: dialog.accept_button.text() == "Load from the disk")
     loads = dialog.loads  # type: ignore[attr-defined]
     dialog.accept_button.click()

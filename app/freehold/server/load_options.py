@@ -23,10 +23,13 @@ MAX_THREADS = 1_024
 MAX_OVERRIDES = 1_024
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 
+# Takes a pinned number of layers back.
+BY_PLAN = -1
+
 _BOUNDS = {
     "context_tokens": (1, MAX_CONTEXT_TOKENS),
     "parallel": (1, MAX_PARALLEL),
-    "gpu_layers": (0, MAX_LAYERS),
+    "gpu_layers": (BY_PLAN, MAX_LAYERS),
     "main_gpu": (0, 255),
     "cpu_expert_layers": (0, MAX_LAYERS),
     "threads": (1, MAX_THREADS),
@@ -77,6 +80,8 @@ def merge(remembered: LoadRequest, asked: LoadRequest | None) -> LoadRequest:
         for name in LoadRequest.__struct_fields__
         if (value := getattr(asked, name)) is not None
     }
+    if given.get("gpu_layers") == BY_PLAN:
+        given["gpu_layers"] = None
     return msgspec.structs.replace(remembered, **given)
 
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QScrollArea, QVBoxLayout, QW
 
 from freehold.ui.machine.plan_choices import PlanChoices
 from freehold.ui.machine.plan_picture import PlanPicture
-from freehold.ui.state.machine import MachineView, PlanView
+from freehold.ui.state.machine import MachineView, PlanView, SetupView
 from freehold.ui.state.models import ModelRow
 from freehold.ui.state.session import Session
 from freehold.ui.theme import SIZES, Theme
@@ -35,6 +35,7 @@ class LoadDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self._row, self._load = row, load
+        self._is_recalled = False
         self.setWindowTitle(f"Load {row.entry.name}")
         self.setAccessibleName(self.windowTitle())
         self.setModal(True)
@@ -42,6 +43,7 @@ class LoadDialog(QDialog):
         self.resize(WIDTH, HEIGHT)
         self.machine = MachineView(session, self)
         self.plan = PlanView(session, self)
+        self.setup = SetupView(session, row.ref, self)
         self.choices = PlanChoices(theme)
         self.choices.offer_contexts(row.entry)
         self.picture = PlanPicture(self.plan, theme)
@@ -52,8 +54,10 @@ class LoadDialog(QDialog):
         self.machine.changed.connect(self._show_machine)
         self.machine.failed.connect(session.show_error)
         self.plan.changed.connect(self._show_button)
+        self.setup.changed.connect(self._show_machine)
         self.finished.connect(lambda _result: self.machine.watch(False))
         self._show_button()
+        self.setup.read()
         self.machine.refresh()
 
     def _lay_out(self) -> None:
@@ -83,12 +87,16 @@ class LoadDialog(QDialog):
         column.addLayout(buttons)
 
     def _show_machine(self) -> None:
-        if self.machine.state is not None:
-            self.choices.offer_gpus(self.machine.state.inventory)
-            self._ask()
+        if self.machine.state is None or self.setup.setup is None:
+            return
+        self.choices.offer_gpus(self.machine.state.inventory)
+        if not self._is_recalled:
+            self._is_recalled = True
+            self.choices.show_options(self.setup.setup.options)
+        self._ask()
 
     def _ask(self) -> None:
-        if self.machine.state is not None:
+        if self._is_recalled:
             self.plan.ask(self.choices.request(self._row.ref))
 
     def _show_button(self) -> None:
