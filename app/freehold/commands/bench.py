@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from pathlib import Path
 
@@ -23,10 +24,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--threads", type=int, help="CPU threads; default by trying")
     engine.add_argument("--no-http", action="store_true", help="leave the server out")
     engine.add_argument("--json", action="store_true", help="print one JSON document")
+    kernels = kinds.add_parser(
+        "kernels",
+        help="llama.cpp's expert kernels and Freehold's on this GPU, by turns",
+        description="Measure whole expert layers of known models with llama.cpp's own CUDA kernels "
+        "and with Freehold's, by turns in one process, with experts drawn anew and weights larger "
+        "than the GPU's cache. Needs a GPU and the GPU pack.",
+    )
+    kernels.add_argument("--case", default="", metavar="TEXT", help="only cases with this name")
+    kernels.add_argument("--rounds", type=int, default=5, help="how often (default 5; the median)")
+    kernels.add_argument("--json", action="store_true", help="print one JSON document")
+    documents = kinds.add_parser(
+        "documents",
+        help="time to index 10,000 pages, to search 100,000 passages, and to embed",
+        description="Index 10,000 pages made by rules, search them by words, search vectors of "
+        "100,000 passages and more, and embed passages with the bundled embedder.",
+    )
+    documents.add_argument(
+        "--passages",
+        type=int,
+        default=250_000,
+        metavar="N",
+        help="the most vectors to search (default 250000; 1000000 takes 4 GB of memory)",
+    )
+    documents.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    if args.kind == "documents":
+        return run_documents(args)
+    return run_kernels(args) if args.kind == "kernels" else run_engine(args)
+
+
+def run_kernels(args: argparse.Namespace) -> int:
+    """Measure the expert kernels and print."""
+    from freehold.commands.bench_kernels import measure_kernels
+
+    def tell(text: str) -> None:
+        if not args.json:
+            print(text, flush=True)
+
+    rows = measure_kernels(args.case, max(1, args.rounds), tell)
+    if args.json:
+        print(json.dumps({"kernels": rows}))
+    return 0
+
+
+def run_engine(args: argparse.Namespace) -> int:
+    """Measure the engine and print."""
     from freehold.commands.bench_engine import Row, measure_engine
 
     def tell(text: str) -> None:
@@ -47,4 +93,21 @@ def run(args: argparse.Namespace) -> int:
     tell("streams   bare loop   engine process        over HTTP   (tokens/s, median)")
     for row in rows:
         tell(row.to_line())
+    return 0
+
+
+def run_documents(args: argparse.Namespace) -> int:
+    """Measure documents and print."""
+    from freehold.commands.bench_documents import Figures, measure, show
+
+    figures: dict[str, Figures] = {}
+
+    def tell(part: str, values: Figures) -> None:
+        figures[part] = values
+        if not args.json:
+            show(part, values)
+
+    asyncio.run(measure(tell, passages=args.passages))
+    if args.json:
+        print(json.dumps(figures))
     return 0

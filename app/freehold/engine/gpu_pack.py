@@ -109,7 +109,7 @@ def _set_kernels(folder: Path, registry: int) -> PackReport:
     address = backend_function(registry, "freehold_moe_set_kernels")
     if not address:
         return PackReport("loaded", path, "this CUDA backend has no hooks for expert kernels")
-    table = _open_kernels(folder / KERNELS)
+    table = open_kernels(folder / KERNELS)
     if isinstance(table, str):
         return PackReport("loaded", path, table)
     set_kernels = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(address)
@@ -129,7 +129,7 @@ def _set_kernels(folder: Path, registry: int) -> PackReport:
     )
 
 
-def _open_kernels(file: Path) -> Any | str:
+def open_kernels(file: Path) -> Any | str:
     """Return the table of functions, or why there is none."""
     try:
         library = ctypes.CDLL(str(file))
