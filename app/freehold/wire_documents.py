@@ -19,6 +19,7 @@ __all__ = [
     "DocumentInfo",
     "DocumentQuestion",
     "DocumentText",
+    "DocumentUse",
     "Grounds",
     "TextPage",
 ]
@@ -193,6 +194,14 @@ class ChatDocuments(Value, frozen=True, kw_only=True):
     documents: tuple[DocumentInfo, ...] = ()
     collections: tuple[Collection, ...] = ()
     choice: Choice = ""
+
+
+class DocumentUse(Value, frozen=True, kw_only=True):
+    """A chat that is asked about a document or a collection, by its id."""
+
+    id: str
+    chat_id: str
+    title: str
 
 
 class DocumentFit(Value, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from freehold.wire_documents import (
     DocumentInfo,
     DocumentQuestion,
     DocumentText,
+    DocumentUse,
     TextPage,
 )
 
@@ -245,6 +246,14 @@ class FakeDocuments:
         )
         self._push(Changed(topic="chat_documents", id=chat_id))
         return await self.of_chat(chat_id)
+
+    async def uses(self) -> tuple[DocumentUse, ...]:
+        await self._enter("documents.uses")
+        return tuple(
+            DocumentUse(id=item, chat_id=chat, title=self._conversations.chat(chat).title)
+            for chat, (documents, collections, _) in self.chats.items()
+            for item in (*documents, *collections)
+        )
 
     async def fit(self, chat_id: str) -> DocumentFit:
         await self._enter("documents.fit", chat_id=chat_id)

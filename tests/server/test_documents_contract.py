@@ -101,6 +101,21 @@ async def test_bytes_are_taken_and_their_text_shown(either: World) -> None:
     assert (await refused(client.recognise("none"))).code == "not_found"
 
 
+async def test_uses_name_the_chats_that_ask(either: World, tmp_path: Path) -> None:
+    document_id = await either.read(put(tmp_path, "lease.txt", ENGLISH.encode()))
+    made = await either.client.create_collection("Law")
+    chat = await either.whole.create_chat(title="The lease")
+    assert await either.client.uses() == ()
+    await either.client.set_chat(chat.id, documents=[document_id], collections=[made.id])
+    uses = await either.client.uses()
+    assert {(use.id, use.chat_id, use.title) for use in uses} == {
+        (document_id, chat.id, "The lease"),
+        (made.id, chat.id, "The lease"),
+    }
+    await either.client.remove(document_id)
+    assert [use.id for use in await either.client.uses()] == [made.id]
+
+
 async def test_abilities_and_models_of_the_search(either: World) -> None:
     known = await either.client.abilities()
     assert known.vision

@@ -92,6 +92,20 @@ async def test_every_document_and_collection_says_what_and_how_far_it_is(
     assert page.list.subtitle.text().startswith("3 documents · 1 collection · 4.80 MB")
 
 
+async def test_where_it_is_used_is_said(page: DocumentsPage, workstation: FakeClient) -> None:
+    assert page.row("d1").uses.isHidden()
+    chats = [c.id for c in workstation.conversations][:3]
+    for chat_id in chats:
+        await workstation.documents.set_chat(chat_id, documents=["d1"], collections=["c1"])
+    await until(lambda: page.row("d1").uses.text().startswith("Used in 3 chats: “"))
+    assert page.row("d1").uses.text().endswith("and 1 more")
+    assert page.card("c1").uses.text().startswith("Used in 3 chats")
+    page.row("d1").remove_button.click()
+    await until(lambda: dialogs(page, Question))
+    assert "Used in 3 chats" in dialogs(page, Question)[0].accessibleDescription()
+    dialogs(page, Question)[0].choose("cancel")
+
+
 async def test_progress_is_followed_without_touching_the_page(
     page: DocumentsPage, workstation: FakeClient
 ) -> None:

@@ -23,6 +23,7 @@ from freehold.wire_documents import (
     DocumentInfo,
     DocumentQuestion,
     DocumentText,
+    DocumentUse,
 )
 
 WAIT_S: Final = 20
@@ -118,6 +119,10 @@ class DocumentsClient(Protocol):
         choice: Choice | None = None,
     ) -> ChatDocuments:
         """Change what is given of a chat's documents; its replies then answer from them."""
+        ...
+
+    async def uses(self) -> tuple[DocumentUse, ...]:
+        """Return which chats are asked about which documents and collections."""
         ...
 
     async def fit(self, chat_id: str) -> DocumentFit:

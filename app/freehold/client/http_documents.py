@@ -17,6 +17,7 @@ from freehold.wire_documents import (
     DocumentInfo,
     DocumentQuestion,
     DocumentText,
+    DocumentUse,
 )
 
 
@@ -149,6 +150,11 @@ class HttpDocuments:
         }
         response = await self._call("PUT", _chat(chat_id), body, repeat=True)
         return self._decode(response, ChatDocuments)
+
+    async def uses(self) -> tuple[DocumentUse, ...]:
+        """Return which chats are asked about which documents and collections."""
+        response = await self._call("GET", "/documents/uses", repeat=True)
+        return self._decode(response, tuple[DocumentUse, ...])
 
     async def fit(self, chat_id: str) -> DocumentFit:
         """Return whether a chat's documents fit its model's context, with the numbers."""

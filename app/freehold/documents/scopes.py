@@ -22,7 +22,7 @@ from freehold.engine.interface import EngineSource
 from freehold.errors import AppError
 from freehold.storage.connection import Database
 from freehold.wire import AnyEvent, Changed
-from freehold.wire_documents import ChatDocuments, Choice, Collection, DocumentFit
+from freehold.wire_documents import ChatDocuments, Choice, Collection, DocumentFit, DocumentUse
 from freehold.wire_grounds import AttachedDocument
 
 # For the instructions, the question and a few earlier messages, while nothing is counted.
@@ -63,6 +63,10 @@ class ChatScopes:
             collections=tuple([await self._indexer.overlay(item) for item in collections]),
             choice=choice,
         )
+
+    async def uses(self) -> tuple[DocumentUse, ...]:
+        """Return which chats are asked about which documents and collections, last used first."""
+        return await self._database.read(_uses)
 
     async def set_chat(
         self,
@@ -221,6 +225,15 @@ def attached_to(connection: Any, chat_id: str) -> tuple[AttachedDocument, ...]:
             if collection is not None
         ),
     )
+
+
+def _uses(connection: Any) -> tuple[DocumentUse, ...]:
+    rows = connection.execute(
+        "SELECT item, chat_id, title FROM (SELECT document_id AS item, chat_id FROM chat_document"
+        " UNION ALL SELECT collection_id, chat_id FROM chat_collection)"
+        " JOIN chat ON chat.id = chat_id WHERE trashed_at IS NULL ORDER BY updated_at DESC, item"
+    )
+    return tuple(DocumentUse(id=row[0], chat_id=row[1], title=row[2]) for row in rows)
 
 
 def _attached(

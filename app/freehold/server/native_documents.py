@@ -127,6 +127,10 @@ def _add_documents(routes: APIRouter, house: House) -> None:
         body = await read(request, ModelBody)
         return answer(await models.choose(body.role, body.ref))
 
+    @routes.get("/documents/uses")
+    async def uses() -> Response:
+        return answer(await house.documents.chats.uses())
+
     @routes.get("/documents/{document_id}")
     async def document(request: Request, document_id: str) -> Response:
         return answer(await desk.document(document_id, _wait_s(request)))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QProgressBar, QVBoxLayout, QWidget
 
-from freehold.ui.documents.words import PHASES, collection_words
+from freehold.ui.documents.words import PHASES, collection_words, use_words
 from freehold.ui.icons import pixmap
 from freehold.ui.state.gathering import isolated
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.labels import ElidedLabel, set_role, text_label
-from freehold.wire_documents import Collection
+from freehold.wire_documents import Collection, DocumentUse
 
 ROLES: Final = {
     "waiting": "chip",
@@ -62,6 +62,8 @@ class CollectionCard(QFrame):
         self.stale = text_label("", "warning", wrap=True)
         self.problem = text_label("", "danger", wrap=True)
         self.hint = text_label("", "small", wrap=True)
+        self.uses = ElidedLabel("", "small")
+        self.uses.hide()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
@@ -102,7 +104,15 @@ class CollectionCard(QFrame):
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addLayout(head)
-        for part in (self.words, self.sources, self.bar, self.stale, self.problem, self.hint):
+        for part in (
+            self.words,
+            self.sources,
+            self.bar,
+            self.stale,
+            self.problem,
+            self.hint,
+            self.uses,
+        ):
             words.addWidget(part)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 8, 4, 8)
@@ -114,6 +124,11 @@ class CollectionCard(QFrame):
         for button in (self.pause_button, self.resume_button, self.more_button):
             button.setIconSize(QSize(18, 18))
             row.addWidget(button)
+
+    def show_uses(self, uses: Sequence[DocumentUse]) -> None:
+        """Say which chats use it."""
+        self.uses.setText(use_words(uses))
+        self.uses.setVisible(bool(uses))
 
     def show_collection(self, collection: Collection) -> None:
         """Show the collection as it is now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,12 +10,19 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from freehold.ui.documents.words import PHASES, facts_of, icon_of, index_words, scan_words
+from freehold.ui.documents.words import (
+    PHASES,
+    facts_of,
+    icon_of,
+    index_words,
+    scan_words,
+    use_words,
+)
 from freehold.ui.icons import pixmap
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button, push_button
 from freehold.ui.widgets.labels import ElidedLabel, set_role, text_label
-from freehold.wire_documents import DocumentAbilities, DocumentInfo
+from freehold.wire_documents import DocumentAbilities, DocumentInfo, DocumentUse
 
 ROLES: Final = {"reading": "chip-accent", "ready": "chip", "failed": "chip-danger"}
 
@@ -52,6 +59,8 @@ class DocumentRow(QFrame):
         self.state = text_label("", "chip")
         self.problem = text_label("", "danger", wrap=True)
         self.hint = text_label("", "small", wrap=True)
+        self.uses = ElidedLabel("", "small")
+        self.uses.hide()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
@@ -76,7 +85,7 @@ class DocumentRow(QFrame):
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addLayout(head)
-        for part in (self.facts, self.index, self.bar, self.problem, self.hint):
+        for part in (self.facts, self.index, self.bar, self.problem, self.hint, self.uses):
             words.addWidget(part)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 8, 4, 8)
@@ -86,6 +95,11 @@ class DocumentRow(QFrame):
         for button in (self.recognise_button, self.open_button, self.chat_button):
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.remove_button, 0, Qt.AlignmentFlag.AlignVCenter)
+
+    def show_uses(self, uses: Sequence[DocumentUse]) -> None:
+        """Say which chats use it."""
+        self.uses.setText(use_words(uses))
+        self.uses.setVisible(bool(uses))
 
     def show_abilities(self, abilities: DocumentAbilities) -> None:
         """Offer what can be done with a scan."""

@@ -23,7 +23,7 @@ from freehold.ui.documents.reader import Reader
 from freehold.ui.documents.search_models import SearchModels
 from freehold.ui.documents.sheet import SHEET
 from freehold.ui.documents.side_by_side import SideBySide
-from freehold.ui.documents.words import counted
+from freehold.ui.documents.words import counted, use_words
 from freehold.ui.state.session import Session
 from freehold.ui.state.shelf import Shelf
 from freehold.ui.tasks import spawn
@@ -211,7 +211,7 @@ class DocumentsPage(QWidget):
                 f"Delete {info.name}?",
                 "Its copy, its text and its index are deleted and overwritten. The file you added"
                 " stays where it is. Answers that cite it keep their words, but the places they"
-                " point at cannot be opened any more.",
+                f" point at cannot be opened any more.{self._use_sentence(info.id)}",
                 (Choice("cancel", "Cancel", "quiet"), Choice("delete", "Delete", "danger")),
             )
             if answer.key != "delete":
@@ -227,11 +227,16 @@ class DocumentsPage(QWidget):
             self,
             f"Delete the collection {collection.name}?",
             f"The text and the index of {counted(collection.files, 'file')} are deleted and"
-            " overwritten. The files themselves stay where they are.",
+            " overwritten. The files themselves stay where they are."
+            f"{self._use_sentence(collection.id)}",
             (Choice("cancel", "Cancel", "quiet"), Choice("delete", "Delete", "danger")),
         )
         if answer.key == "delete":
             self.shelf.remove_collection(collection.id)
+
+    def _use_sentence(self, item_id: str) -> str:
+        words = use_words(self.shelf.uses.get(item_id, ()))
+        return f"\n\n{words}." if words else ""
 
     def show_error(self, error: AppError) -> None:
         """Show what did not work, and what to do."""
@@ -282,6 +287,7 @@ class DocumentsPage(QWidget):
             elif row.info != info:
                 row.show_document(info)
             row.show_abilities(self.shelf.abilities)
+            row.show_uses(self.shelf.uses.get(info.id, ()))
             _put(self.documents_card, place, row)
         return True
 
@@ -299,6 +305,7 @@ class DocumentsPage(QWidget):
                 made += 1
             elif card.collection != item:
                 card.show_collection(item)
+            card.show_uses(self.shelf.uses.get(item.id, ()))
             _put(self.collections_card, place, card)
         return True
 

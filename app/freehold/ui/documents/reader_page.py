@@ -34,7 +34,7 @@ class ReaderPage(QScrollArea):
 
     def page_width(self, width: int) -> int:
         """Return how many pixels of the screen a page at 100 % takes in a view of a width."""
-        room = width - self.verticalScrollBar().sizeHint().width() - 2 * MARGIN
+        room = width - self.verticalScrollBar().sizeHint().width() - 2 * MARGIN - 8
         return max(0, round(room * self.devicePixelRatioF()))
 
     def show_picture(self, image: QImage, share: float | None) -> None:

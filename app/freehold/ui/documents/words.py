@@ -7,7 +7,7 @@ from typing import Final
 
 from freehold.ui.state.gathering import isolated
 from freehold.units import format_bytes, format_count
-from freehold.wire_documents import Collection, DocumentFit, DocumentInfo
+from freehold.wire_documents import Collection, DocumentFit, DocumentInfo, DocumentUse
 
 ICONS: Final = {
     "pdf": "doc-pdf",
@@ -160,3 +160,19 @@ def scan_offer(scans: Sequence[DocumentInfo]) -> tuple[str, str]:
         f"{name} {kind}: {counted(pages, 'page')} without text.",
         f"Recognising it reads {counted(pages, 'page')} on this machine, in the background.",
     )
+
+
+def use_words(uses: Sequence[DocumentUse]) -> str:
+    """Return in which chats something is used."""
+    if not uses:
+        return ""
+    titles = [f"“{isolated_title(use.title)}”" for use in uses[:2]]
+    more = len(uses) - len(titles)
+    chats = ", ".join(titles) + (f" and {more:,} more" if more else "")
+    return f"Used in {counted(len(uses), 'chat')}: {chats}"
+
+
+def isolated_title(title: str) -> str:
+    """Return a chat's title, shortened, that leaves the words around it alone."""
+    shown = title if len(title) <= 40 else f"{title[:39]}…"
+    return f"\u2068{shown or 'New chat'}\u2069"

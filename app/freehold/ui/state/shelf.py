@@ -15,7 +15,13 @@ from freehold.ui.state.gathering import MAX_FILES, file_pieces, gather, shown_na
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.wire import Changed, Resync
-from freehold.wire_documents import Collection, CollectionFile, DocumentAbilities, DocumentInfo
+from freehold.wire_documents import (
+    Collection,
+    CollectionFile,
+    DocumentAbilities,
+    DocumentInfo,
+    DocumentUse,
+)
 
 REFRESH_MS: Final = 250
 LOOK_MS: Final = 2_000  # while something is under way, in case an event was missed
@@ -40,6 +46,7 @@ class Shelf(QObject):
         self.documents: tuple[DocumentInfo, ...] = ()
         self.collections: tuple[Collection, ...] = ()
         self.abilities = DocumentAbilities()
+        self.uses: dict[str, tuple[DocumentUse, ...]] = {}
         self.loaded = False
         self._refresh = Delay(REFRESH_MS, self.refresh, self)
         self._look = Delay(LOOK_MS, self.refresh, self)
@@ -63,11 +70,11 @@ class Shelf(QObject):
     async def _read(self) -> None:
         client = self._session.client.documents
         documents, collections = await client.all(), await client.collections()
-        abilities = await client.abilities()
-        found = (documents, collections, abilities)
-        known = (self.documents, self.collections, self.abilities)
+        abilities, uses = await client.abilities(), by_item(await client.uses())
+        found = (documents, collections, abilities, uses)
+        known = (self.documents, self.collections, self.abilities, self.uses)
         if found != known or not self.loaded:
-            self.documents, self.collections, self.abilities = found
+            self.documents, self.collections, self.abilities, self.uses = found
             self.loaded = True
             self.changed.emit()
         if self.is_busy:
@@ -153,3 +160,11 @@ class Shelf(QObject):
     async def _done(self, action: Awaitable[object]) -> None:
         await action
         await self._read()
+
+
+def by_item(uses: Sequence[DocumentUse]) -> dict[str, tuple[DocumentUse, ...]]:
+    """Return the chats of each document and collection."""
+    found: dict[str, list[DocumentUse]] = {}
+    for use in uses:
+        found.setdefault(use.id, []).append(use)
+    return {key: tuple(items) for key, items in found.items()}
