@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +88,46 @@ async def until_soon() -> None:
 
     end = time.monotonic() + 0.1
     await until(lambda: time.monotonic() >= end)
+
+
+async def test_a_running_server_notices_what_comes_grows_and_goes(
+    library: Library, tmp_path: Path
+) -> None:
+    own = tmp_path / "disk"
+    own.mkdir()
+    watch = FolderWatch(
+        library, lambda: (str(own),), environment={}, home=tmp_path / "home", notice_s=0.02
+    )
+    watch.start()
+    try:
+        await until(lambda: watch._task is not None)
+        (own / "deep" / "er").mkdir(parents=True)
+        file = own / "deep" / "er" / "kimi-Q8_0.gguf"
+        await _until_refs(library, [])
+        data = tiny_model().read_bytes()
+        file.write_bytes(data[: len(data) // 2])  # still being copied
+        await _until_refs(library, ["kimi"])
+        assert not (await library.entries())[0].ready
+        with file.open("ab") as rest:
+            rest.write(data[len(data) // 2 :])
+        await _until_ready(library)
+        file.unlink()
+        await _until_refs(library, [])
+    finally:
+        await watch.close()
+
+
+async def _until_refs(library: Library, wanted: list[str]) -> None:
+    for _ in range(500):
+        if await refs(library) == wanted:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"never {wanted}: {await refs(library)}")
+
+
+async def _until_ready(library: Library) -> None:
+    for _ in range(500):
+        if (await library.entries())[0].ready:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the model never became ready")

@@ -17,6 +17,7 @@ from freehold.gguf.shards import parse_name
 
 DEEPEST: Final = 8
 MOST_FILES: Final = 200_000
+MOST_FOLDERS: Final = 20_000
 LONGEST_S: Final = 20.0
 LARGEST_MANIFEST_BYTES: Final = 1 << 20
 OLLAMA_MODEL_LAYER: Final = "application/vnd.ollama.image.model"
@@ -77,6 +78,36 @@ def find_models(roots: Sequence[Root], *, longest_s: float = LONGEST_S) -> list[
                 seen.add(real)
                 found.append(item)
     return found
+
+
+def folder_marks(roots: Sequence[Root], *, longest_s: float = LONGEST_S) -> dict[str, int]:
+    """Return the folders below `roots` with their times of change.
+
+    A file that comes, goes or takes another name changes its folder. Blocks.
+    """
+    deadline = time.monotonic() + longest_s
+    marks: dict[str, int] = {}
+    for root in roots:
+        for here, folders, _ in os.walk(root.path, followlinks=False):
+            depth = len(Path(here).relative_to(root.path).parts)
+            folders[:] = folders if depth < DEEPEST else []
+            marks[here] = _changed_ns(here)
+            if len(marks) >= MOST_FOLDERS or time.monotonic() > deadline:
+                return marks
+        marks.setdefault(str(root.path), _changed_ns(str(root.path)))
+    return marks
+
+
+def marks_changed(marks: Mapping[str, int]) -> bool:
+    """Return whether any of these folders is another than it was. Blocks."""
+    return any(_changed_ns(path) != mark for path, mark in marks.items())
+
+
+def _changed_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - thousands of times in a row
+    except OSError:
+        return 0
 
 
 def _plain(root: Root, deadline: float) -> Iterator[Found]:
