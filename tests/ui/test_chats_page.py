@@ -544,3 +544,18 @@ async def test_a_chat_in_the_trash_can_be_read_and_restored(desk: ChatDesk) -> N
     desk.page.chats.restore(chat_id)
     await until(lambda: "trash" not in desk.page.banners.keys)
     assert not desk.page.composer.isHidden()
+
+
+async def test_the_list_gives_way_to_the_settings_in_a_narrow_window(desk: ChatDesk) -> None:
+    page = desk.page
+    page.resize(836, 600)
+    page.header.settings_button.setChecked(True)
+    assert page.settings.isVisible()
+    assert not page.panel.isVisible()
+    assert page.minimumSizeHint().width() <= 836
+    page.focus_search()
+    assert page.panel.isVisible()
+    assert not page.settings.isVisible()
+    page.header.settings_button.setChecked(True)
+    page.resize(1200, 600)
+    await until(page.panel.isVisible)

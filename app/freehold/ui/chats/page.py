@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import (
+    QHideEvent,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+    QShortcut,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from freehold.errors import AppError
 from freehold.ui.chats.chat_panel import ChatPanel
 from freehold.ui.chats.column import MESSAGE_WIDTH, SIDE
+from freehold.ui.chats.columns import has_room_for_list
 from freehold.ui.chats.composer import Composer
 from freehold.ui.chats.header import ChatHeader
 from freehold.ui.chats.message_view import UserMessage
@@ -27,13 +34,12 @@ from freehold.ui.state.chats import ChatList
 from freehold.ui.state.conversation import Conversation, new_token
 from freehold.ui.state.default_model import choose_default
 from freehold.ui.state.drafts import Drafts
+from freehold.ui.state.sending import sending_words
 from freehold.ui.state.session import Session
 from freehold.ui.tasks import spawn
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.banner import BannerStack
 from freehold.wire_documents import DocumentInfo
-
-ROOM_FOR_THREE: Final = 1_400
 
 
 class ChatsPage(QWidget):
@@ -147,14 +153,11 @@ class ChatsPage(QWidget):
         self.transcript.document_asked.connect(self.side.open_document)
         composer.edit_last_asked.connect(self.edit_last)
         composer.typed.connect(self._on_typed)
-        for signal in (
-            self._session.models_changed,
-            self._session.engines_changed,
-            self._session.connected,
-        ):
+        session = self._session
+        for signal in (session.models_changed, session.engines_changed, session.connected):
             signal.connect(self._refresh)
-        self._session.connected.connect(self._choose_model)
-        self._session.models_changed.connect(self._choose_model)
+        session.connected.connect(self._choose_model)
+        session.models_changed.connect(self._choose_model)
         self._theme.changed.connect(self._apply_sheet)
         for keys, call in (("Ctrl+L", self.header.open_menu), ("Ctrl+R", self.regenerate_last)):
             shortcut = QShortcut(QKeySequence(keys), self)
@@ -185,6 +188,8 @@ class ChatsPage(QWidget):
 
     def focus_search(self) -> None:
         """Put the cursor into the search box."""
+        if not self.panel.isVisible():
+            self.header.settings_button.setChecked(False)
         self.panel.focus_search()
 
     def show_error(self, error: AppError) -> None:
@@ -224,9 +229,11 @@ class ChatsPage(QWidget):
         title, text = scan_offer(scans)
         self.banners.put("scans", "info", title, text, action=("Recognise the text", recognise))
 
-    def _make_room(self, reading: bool) -> None:
-        """Let the list of chats give way to the reader where there is not room for all three."""
-        self.panel.setVisible(not reading or self.width() >= ROOM_FOR_THREE)
+    def _make_room(self) -> None:
+        """Let the list of chats give way to what stands beside a chat where room is short."""
+        reading, settings = not self.side.reader.isHidden(), not self.settings.isHidden()
+        room = has_room_for_list(self.width(), reading=reading, settings=settings)
+        self.panel.setVisible(room)
         QTimer.singleShot(0, self.beside, self.beside.arrange)  # when the room is there
 
     def _note(self, text: str) -> None:
@@ -341,20 +348,10 @@ class ChatsPage(QWidget):
 
     def _say_idle(self) -> None:
         """Say below the box what sending would do, when that is not plain."""
-        ref = self.conversation.chat.model_ref
-        models = {model.ref: model for model in self._session.models}
-        engines = {engine.ref: engine for engine in self._session.engines}
-        engine, model = engines.get(ref), models.get(ref)
-        text = ""
-        if self._session.state is None or self.conversation.busy or not ref:
-            text = ""
-        elif model is None:
-            text = f"{ref} is not on this machine any more. Choose another model above."
-        elif engine is None or engine.phase in ("failed", "unloading"):
-            text = f"{model.name} is not loaded; it is loaded when you send."
-        elif engine.phase == "loading":
-            text = f"{model.name} is loading. Your message will be sent when it is ready."
-        self.composer.say(text, problem=bool(ref and text and model is None))
+        session, ref = self._session, self.conversation.chat.model_ref
+        known = session.state is not None and not self.conversation.busy
+        words = sending_words(ref, session.models, session.engines) if known else ("", False)
+        self.composer.say(words[0], problem=words[1])
 
     def _choose_model(self) -> None:
         """Give a blank chat a model as soon as one is known, and the person's own when it comes."""
@@ -370,6 +367,7 @@ class ChatsPage(QWidget):
 
     def _show_settings(self, shown: bool) -> None:
         self.settings.setVisible(shown)
+        self._make_room()
         if shown:
             self.settings.prompt.setFocus()
         else:
@@ -383,11 +381,13 @@ class ChatsPage(QWidget):
         if self.composer.isVisible():
             self.composer.box.setFocus()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self.width() != event.oldSize().width():
+            self._make_room()
+
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        self._leave_typed()
-
-    def _leave_typed(self) -> None:
         self.settings.save_now()
         self.drafts.save_now()
 
