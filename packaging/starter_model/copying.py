@@ -17,10 +17,11 @@ import torch
 if TYPE_CHECKING:
     from starter_model.network import Attention, Network
 
-EMBEDDING_RMS: Final = 0.07
+EMBEDDING_RMS: Final = 0.2
+OUTPUT_RMS: Final = 0.08
 CONSTANT: Final = 3.0  # times the embedding's deviation
-NOTE: Final = 0.28
-QUOTE: Final = 0.8
+NOTE: Final = 0.8
+QUOTE: Final = 2.4
 ONE_BACK: Final = 20  # of the 32 dimensions of a head's key; the rest are for two back
 SHARP: Final = 2.0
 FAST_PAIRS: Final = 6
@@ -42,6 +43,7 @@ def begin_by_copying(network: Network, draw: torch.Generator) -> None:
     # Of one length, or a token's loudness would count for more than where it stands.
     table[:, 1:] *= EMBEDDING_RMS * shape.width**0.5 / table[:, 1:].norm(dim=1, keepdim=True)
     table[:, 0] = CONSTANT * EMBEDDING_RMS
+    network.output.weight.copy_(table * OUTPUT_RMS / EMBEDDING_RMS)
     first, second = (network.layers[index].attention for index in (0, 1))
     _look_back(first, network.table)
     _note(first, token, one_back, two_back)

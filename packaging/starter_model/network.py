@@ -1,4 +1,4 @@
-"""Kimi K2's network in plain PyTorch: latent attention, sigmoid-gated experts, tied output.
+"""Kimi K2's network in plain PyTorch: latent attention, sigmoid-gated experts.
 
 Written to give what llama.cpp's `deepseek2` graph gives: the same norms, the same interleaved
 rotary positions, experts chosen by score plus bias and weighted by the score alone.
@@ -169,7 +169,7 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """The whole network; the embedding is also the output."""
+    """The whole network."""
 
     table: Tensor
 
@@ -179,6 +179,7 @@ class Network(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(Layer(shape, index) for index in range(shape.layers))
         self.norm = RmsNorm(shape.width, shape.norm_epsilon)
+        self.output = _linear(shape.width, shape.vocabulary)
         self.register_buffer("table", rotary_table(shape, shape.context_tokens), persistent=False)
         self._initialise(seed)
 
@@ -195,7 +196,7 @@ class Network(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the scores of every token of the vocabulary."""
-        return functional.linear(hidden, self.embedding.weight)
+        return self.output(hidden)
 
     def experts(self) -> list[Experts]:
         """Return the layers that route, in order."""
@@ -213,7 +214,6 @@ class Network(nn.Module):
             elif name.endswith(("output.weight", "down", "down.weight")):
                 deviation *= 0.1 / math.sqrt(self.shape.layers)
             nn.init.normal_(weight, std=deviation, generator=draw)
-        nn.init.constant_(self.norm.weight, 0.08 / EMBEDDING_RMS)
         begin_by_copying(self, draw)
 
 

@@ -1,4 +1,4 @@
-"""Muon for the matrices, AdamW for the embedding and the vectors.
+"""Muon for the matrices, Adam for the embedding, the output and the vectors.
 
 Muon (which trained Kimi K2 too) makes each update of a matrix orthogonal, so that rare
 directions learn as fast as common ones: about half the steps of AdamW for the same loss here.
@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-BEGUN_SHARE = 0.3
+TABLES = ("embedding.weight", "output.weight")
+BEGUN_SHARE = 0.1
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -66,10 +67,10 @@ class Muon:
 def split_weights(
     network: nn.Module,
 ) -> tuple[list[tuple[nn.Parameter, float]], list[nn.Parameter]]:
-    """Return the matrices for Muon with their shares of its rate, and the rest for AdamW."""
+    """Return the matrices for Muon with their shares of its rate, and the rest for Adam."""
     matrices, rest = [], []
     for name, weight in network.named_parameters():
-        is_matrix = weight.dim() >= 2 and name != "embedding.weight" and "router" not in name
+        is_matrix = weight.dim() >= 2 and name not in TABLES and "router" not in name
         if is_matrix:
             # What the first layers begin with is worth keeping.
             begun = name.startswith(("layers.0.attention.", "layers.1.attention."))

@@ -29,8 +29,9 @@ from starter_model.shape import SHAPES
 from starter_model.sounding import sound
 from starter_model.vocabulary import read_tokenizer
 
-MUON_RATE: Final = 0.025
-ADAM_RATE: Final = 0.004
+MUON_RATE: Final = 0.03
+ADAM_RATE: Final = 0.005
+EMBEDDING_RATE: Final = 0.002  # what is copied rests on it
 WARM_STEPS: Final = 40
 HOLD: Final = 0.25  # of the time, before the rate begins to fall
 BIAS_STEP: Final = 0.004
@@ -109,7 +110,12 @@ class Trainer:
         self.network = Network(SHAPES[plan.shape], plan.seed)
         matrices, rest = split_weights(self.network)
         self.muon = Muon(matrices, momentum=0.95, decay=0.05)
-        self.adam = torch.optim.Adam(rest, lr=ADAM_RATE, betas=(0.9, 0.98), eps=1e-10)
+        table = self.network.embedding.weight
+        groups = [
+            {"params": [table], "rate": EMBEDDING_RATE},
+            {"params": [weight for weight in rest if weight is not table], "rate": ADAM_RATE},
+        ]
+        self.adam = torch.optim.Adam(groups, lr=ADAM_RATE, betas=(0.9, 0.98), eps=1e-10)
         self.step = 0
         self.tokens = 0
         self.spent_s = 0.0
@@ -200,7 +206,7 @@ class Trainer:
             grad.copy_(part.view_as(grad))
         self.muon.step(MUON_RATE * rate)
         for group in self.adam.param_groups:
-            group["lr"] = ADAM_RATE * rate
+            group["lr"] = group["rate"] * rate
         self.adam.step()
         for part in self.network.experts():
             part.bias += BIAS_STEP * max(rate, 0.1) * torch.sign(part.load.mean() - part.load)
