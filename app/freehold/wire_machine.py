@@ -215,7 +215,8 @@ class MachineState(Value, frozen=True, kw_only=True):
 class Parts(Value, frozen=True, kw_only=True):
     """Where a device's bytes go; they sum to its `used_bytes`.
 
-    dense: embeddings, norms and feed-forward layers without experts. reserve: kept free.
+    dense: embeddings, norms and feed-forward layers without experts. draft, projector: a draft
+    model and a vision projector, with their caches and buffers. reserve: kept free.
     """
 
     attention: int = 0
@@ -322,7 +323,8 @@ class PlanRequest(Value, frozen=True, kw_only=True):
     """A question to the planner; None and () let it choose.
 
     ref: a model of the library. devices: GPUs to use, in order, by llama.cpp's name or the
-    driver's number; () for the CPU alone. reserve_bytes: kept free on each GPU, in `devices`'
+    driver's number; () for the CPU alone. draft, projector: paths of files to be counted, "" for
+    none. reserve_bytes: kept free on each GPU, in `devices`'
     order or one for all. cpu_expert_layers, gpu_layers: pins. machine: a profile's name.
     """
 
@@ -337,4 +339,6 @@ class PlanRequest(Value, frozen=True, kw_only=True):
     reserve_bytes: tuple[int, ...] = ()
     cpu_expert_layers: int | None = None
     gpu_layers: int | None = None
+    draft: str = ""
+    projector: str = ""
     machine: str = ""

@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-free", type=float, metavar="GB", help="gigabytes to keep free on each GPU"
     )
+    parser.add_argument("--draft", default="", metavar="PATH", help="a draft model beside it")
+    parser.add_argument("--projector", default="", metavar="PATH", help="its vision projector")
     parser.add_argument("--machine", default="", metavar="NAME", help="a machine one may buy")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -74,6 +76,8 @@ async def _plan(args: argparse.Namespace) -> Plan:
         kv_type=args.kv,
         devices=devices,
         reserve_bytes=() if args.keep_free is None else (round(args.keep_free * 1e9),),
+        draft=str(full_path(args.draft)) if args.draft else "",
+        projector=str(full_path(args.projector)) if args.projector else "",
         machine=args.machine,
     )
     places = await open_places(user_paths())

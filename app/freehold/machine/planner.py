@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from freehold.gguf.shards import read_model
+from freehold.machine.beside import weigh_beside
 from freehold.machine.measuring import Breakdown, Measured, MeasureProcess, to_options
 from freehold.machine.plan.budgets import GPU_CONTEXT_BYTES, Machine
 from freehold.machine.plan.planning import RAM, Sizes, make_plan
@@ -53,6 +54,8 @@ async def plan_model(
     own = process is None
     child = process or await MeasureProcess.start()
     try:
+        if request.draft or request.projector:
+            machine = machine.with_beside(await weigh_beside(request, question, child))
         plan, nodes = await _settle(path, shape, question, machine, place, child)
     finally:
         if own:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from freehold.units import MIB
@@ -15,10 +15,23 @@ GPU_CONTEXT_BYTES: Final = 500 * MIB
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What is loaded beside a model: bytes with caches and working buffers."""
+
+    draft_bytes: int = 0
+    projector_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.draft_bytes + self.projector_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GpuBudget:
     """A GPU: what other programs leave of it, and what is to be kept free of that.
 
     compute_bytes: what llama.cpp's working buffers and the CUDA context take there.
+    beside: a draft model and a projector that lie there too.
     """
 
     name: str
@@ -28,6 +41,7 @@ class GpuBudget:
     compute_bytes: int = 0
     engine_device: str | None = None
     uuid: str = ""
+    beside: Beside = Beside()
 
     @property
     def reserve(self) -> int:
@@ -37,7 +51,7 @@ class GpuBudget:
     @property
     def room(self) -> int:
         """Return the bytes for weights and KV cache."""
-        return self.free_bytes - self.reserve - self.compute_bytes
+        return self.free_bytes - self.reserve - self.compute_bytes - self.beside.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class RamBudget:
     free_bytes: int
     reserve_bytes: int = RAM_RESERVE_BYTES
     compute_bytes: int = 0
+    beside: Beside = Beside()
 
     @property
     def reserve(self) -> int:
@@ -57,7 +72,7 @@ class RamBudget:
     @property
     def room(self) -> int:
         """Return the bytes for weights and KV cache."""
-        return self.free_bytes - self.reserve - self.compute_bytes
+        return self.free_bytes - self.reserve - self.compute_bytes - self.beside.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +91,11 @@ class Machine:
     gpus: tuple[GpuBudget, ...]
     ram: RamBudget
     disk: DiskBudget
+
+    def with_beside(self, beside: Beside) -> Machine:
+        """Return the machine with this loaded: on its first GPU with room for it, else in RAM."""
+        for number, gpu in enumerate(self.gpus):
+            if gpu.room >= beside.total:
+                gpus = (*self.gpus[:number], replace(gpu, beside=beside), *self.gpus[number + 1 :])
+                return replace(self, gpus=gpus)
+        return replace(self, ram=replace(self.ram, beside=beside))

@@ -20,6 +20,10 @@ def to_load_request(
     """Return the load options that put everything where the plan has it."""
     offloaded = found.offloaded
     counts = [found.layer_gpu.count(index) for index in range(len(machine.gpus))]
+    last = found.layer_gpu[-1]
+    if last is not None:  # llama.cpp counts layers that it does not load, before the output
+        counts[last] += shape.mtp_layers
+        offloaded += shape.mtp_layers
     away = [
         layer
         for layer in shape.expert_layers

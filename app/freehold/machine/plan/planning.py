@@ -200,6 +200,9 @@ def _gpu(
     parts = Parts()
     for item in items:
         parts = parts.plus(_item_parts(shape, costs, item))
+    beside = gpu.beside
+    if beside.total:
+        parts = parts.plus(Parts(draft=beside.draft_bytes, projector=beside.projector_bytes))
     if items:
         parts = parts.plus(
             Parts(
@@ -233,6 +236,8 @@ def _ram_parts(shape: ModelShape, costs: Costs, machine: Machine, found: Assignm
     parts = Parts(
         dense=shape.input_bytes - found.table_bytes_on_disk,
         compute=machine.ram.compute_bytes,
+        draft=machine.ram.beside.draft_bytes,
+        projector=machine.ram.beside.projector_bytes,
         reserve=machine.ram.reserve,
     )
     for item, gpu in enumerate(found.layer_gpu):

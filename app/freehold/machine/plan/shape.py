@@ -29,7 +29,8 @@ class ModelShape:
     """A model by layer.
 
     input_bytes: embedding tables, which always lie in RAM. output_bytes: the last matrix and
-    norm; with tied embeddings it is the table again where it is not in RAM.
+    norm; with tied embeddings it is the table again where it is not in RAM. mtp_layers, mtp_bytes:
+    layers that guess tokens ahead; the engine does not load them, so they are none of `layers`.
     """
 
     name: str
@@ -48,6 +49,8 @@ class ModelShape:
     file_bytes: int
     is_embedder: bool = False
     work: Work = field(default_factory=Work)
+    mtp_layers: int = 0
+    mtp_bytes: int = 0
 
     @cached_property
     def expert_layers(self) -> tuple[int, ...]:
@@ -73,13 +76,16 @@ def read_shape(model: ModelFile) -> ModelShape:
     """
     facts, header = describe(model), model.header
     kv_shapes = _kv_shapes(facts, header)
+    count = _layer_count(facts)
+    ahead = min(header.whole(f"{facts.architecture}.nextn_predict_layers") or 0, count - 1)
+    mtp = range(count - max(0, ahead), count)
     layers = tuple(
         Layer(
             base=_base(facts, number),
             expert_bytes=facts.layer_bytes.get(number, {}).get("experts", 0),
             kv=kv_shapes[number],
         )
-        for number in range(_layer_count(facts))
+        for number in range(mtp.start)
     )
     by_name = {tensor.name: tensor.bytes for tensor in model.all_tensors()}
     outside = sum(facts.layer_bytes.get(None, {}).values())
@@ -102,7 +108,11 @@ def read_shape(model: ModelFile) -> ModelShape:
         active_parameters=facts.active_parameters,
         file_bytes=facts.file_bytes,
         is_embedder=facts.kind == "embedding",
-        work=weigh_work(model.all_tensors(), _heads(facts, header), is_tied=is_tied),
+        work=weigh_work(
+            model.all_tensors(), _heads(facts, header)[: mtp.start], mtp, is_tied=is_tied
+        ),
+        mtp_layers=len(mtp),
+        mtp_bytes=sum(sum(facts.layer_bytes.get(n, {}).values()) for n in mtp),
     )
 
 

@@ -34,6 +34,7 @@ def explain(
         f"The KV cache of {question.context_tokens:,} tokens, shared by "
         f"{_count(question.parallel, 'chat')}, takes {size(kv_total)}{kind}."
     )
+    reasons += _about_beside(shape, machine)
     if question.split_mode == "row" and len(machine.gpus) > 1:
         reasons.append("Row split is planned as a layer split: the sizes per GPU may differ.")
     return tuple(reasons)
@@ -102,6 +103,23 @@ def _about_pins(question: Question, machine: Machine) -> list[str]:
     if pins.tensor_split and len(machine.gpus) > 1:
         shares = " : ".join(f"{share:g}" for share in pins.tensor_split)
         said.append(f"Pinned by hand: layers shared {shares}.")
+    return said
+
+
+def _about_beside(shape: ModelShape, machine: Machine) -> list[str]:
+    said = []
+    places = [(gpu_label(n), gpu.beside) for n, gpu in enumerate(machine.gpus)]
+    for place, beside in (*places, ("RAM", machine.ram.beside)):
+        if beside.draft_bytes:
+            said.append(f"The draft model takes {size(beside.draft_bytes)} of {place}.")
+        if beside.projector_bytes:
+            said.append(f"The vision projector takes {size(beside.projector_bytes)} of {place}.")
+    if shape.mtp_layers:
+        verb = "is" if shape.mtp_layers == 1 else "are"
+        said.append(
+            f"{_count(shape.mtp_layers, 'layer')} for guessing ahead ({size(shape.mtp_bytes)} of "
+            f"the file) {verb} not loaded."
+        )
     return said
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from freehold.gguf.description import part_of
@@ -27,17 +27,24 @@ class Work:
 
 
 def weigh_work(
-    tensors: Iterable[TensorInfo], heads: Iterable[tuple[int, int]], *, is_tied: bool
+    tensors: Iterable[TensorInfo],
+    heads: Iterable[tuple[int, int]],
+    unused: Container[int],
+    *,
+    is_tied: bool,
 ) -> Work:
     """Return the work of a model.
 
-    heads: (heads, values of a key and a value together) of each layer.
+    heads: (heads, values of a key and a value together) of each layer. unused: layers that are
+    not loaded.
     """
     layers: dict[str, int] = {}
     experts: dict[str, int] = {}
     output: dict[str, int] = {}
     for tensor in tensors:
         layer, part = part_of(tensor.name)
+        if layer is not None and layer in unused:
+            continue
         if part == "experts":
             target = experts
         elif layer is not None:
