@@ -19,6 +19,7 @@ class OwnOrRent(Value, frozen=True, kw_only=True):
 
     Money in dollars; `resale_share`, `use_share` and `discount` are fractions.
     api_*: the same open model over an API, prices per million tokens, at this machine's use.
+    read_per_written: tokens read for each one written; `cached_share` of them come from the cache.
     """
 
     hardware: Decimal
@@ -35,7 +36,11 @@ class OwnOrRent(Value, frozen=True, kw_only=True):
     discount: Decimal = Decimal("0.08")
     tokens_per_s: Decimal = Decimal(0)
     use_share: Decimal = Decimal("0.05")
-    api_price: Decimal = Decimal(0)
+    api_input: Decimal = Decimal(0)
+    api_cached: Decimal = Decimal(0)
+    api_output: Decimal = Decimal(0)
+    read_per_written: Decimal = Decimal(0)
+    cached_share: Decimal = Decimal(0)
     tokens_per_person_s: Decimal = Decimal(20)
 
 
@@ -55,6 +60,27 @@ class Swing(Value, frozen=True, kw_only=True):
     high: Decimal
 
 
+class BookValue(Value, frozen=True, kw_only=True):
+    """What the machine stands at in the books after a year, by three ways of writing it off.
+
+    units: by the tokens made, at the asked share of use against use around the clock.
+    """
+
+    year: int
+    straight: Decimal
+    declining: Decimal
+    units: Decimal
+
+
+class ApiMonth(Value, frozen=True, kw_only=True):
+    """A month of the asked use over an API: tokens, and what they cost at their own prices."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    money: Decimal
+
+
 class OwnOrRentAnswer(Value, frozen=True, kw_only=True):
     """The figures, all calculated; None means never."""
 
@@ -72,6 +98,8 @@ class OwnOrRentAnswer(Value, frozen=True, kw_only=True):
     gain_per_year: Decimal
     lines: tuple[CostLine, ...]
     swings: tuple[Swing, ...]
+    api_month: ApiMonth | None = None
+    books: tuple[BookValue, ...] = ()
 
 
 class Priced(Value, frozen=True, kw_only=True):

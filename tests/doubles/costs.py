@@ -62,6 +62,7 @@ from freehold.wire_power import (
     Advice,
     CalibrationResult,
     CalibrationState,
+    Capacity,
     LimitState,
     LivePower,
     Meters,
@@ -101,6 +102,7 @@ class FakeCosts:
         self.plugs: dict[str, str] = {}
         self.refusals: dict[str, Callable[[Plug], AppError]] = {}
         self.calibrating = CalibrationState()
+        self.served = Capacity(sentence="No model is loaded. Load one to see.")
         self.sweep = LimitState(problem="There is no NVIDIA GPU here.")
         self.told_advice = Advice(sentences=(), level="estimate", currency="USD")
         self.own_prices: Path | None = None
@@ -238,6 +240,10 @@ class FakeCosts:
         self.stored = msgspec.structs.replace(self.stored, calibration=None)
         self._push(Changed(topic="costs"))
         return self._meters()
+
+    async def capacity(self) -> Capacity:
+        await self._enter("costs.capacity")
+        return self.served
 
     async def limits(self) -> LimitState:
         await self._enter("costs.limits")

@@ -11,6 +11,7 @@ import pytest_asyncio
 from PySide6.QtGui import QGuiApplication
 
 from doubles.client import FakeClient
+from doubles.ledger_month import month_of_lines
 from doubles.waiting import until
 from freehold.errors import AppError
 from freehold.ui.costs.calibration_view import progress_text, rest_text
@@ -23,6 +24,8 @@ from freehold.ui.theme import Theme
 from freehold.wire_power import (
     CalibrationResult,
     CalibrationState,
+    Capacity,
+    CapacityRow,
     LimitPoint,
     LimitState,
     Meters,
@@ -219,3 +222,44 @@ def test_time_left_out_breaks_the_line_of_tokens() -> None:
     assert times == [0.0, 1.0, 2.0, 3.0, 60.0, 61.0]
     assert rates[3] != rates[3]
     assert [rate for rate in rates if rate == rate] == [5.0] * 5
+
+
+async def test_own_or_rent_begins_with_the_ledgers_mix(
+    page: CostsPage, workstation: FakeClient
+) -> None:
+    assert page.own.rows["read"].amount == 3
+    assert "assumed" in page.own.mix.text()
+    workstation.costs.requests, workstation.costs.idle = month_of_lines()
+    page.state.refresh()
+    await until(lambda: "measured in 2026-11" in page.own.mix.text())
+    total = page.state.summary.total
+    assert float(page.own.rows["read"].amount) == pytest.approx(
+        total.prompt_tokens / total.completion_tokens, abs=0.06
+    )
+    assert page.own.rows["cached"].amount == 33
+    page.own.rows["read"].field.setValue(7)
+    await until(lambda: "as you entered" in page.own.mix.text())
+    page.state.refresh()
+    await until(lambda: len(workstation.called("costs.limits")) > 2)
+    assert page.own.rows["read"].amount == 7
+
+
+async def test_who_is_served_is_shown_and_what_is_missing(
+    page: CostsPage, workstation: FakeClient
+) -> None:
+    view = page.live.capacity
+    page.show_part("live")
+    assert "No model is loaded" in view.sentence.text()
+    assert not view.table.isVisible()
+    rows = (
+        CapacityRow(context_tokens=8192, by_memory=4, by_speed=3, people=3),
+        CapacityRow(context_tokens=32_768, by_memory=1, by_speed=None, people=1),
+    )
+    workstation.costs.served = Capacity(
+        model="kimi", tokens_per_s=61.5, rows=rows, sentence="It serves 3 people at once."
+    )
+    page.state.refresh()
+    await until(view.table.isVisible)
+    texts = [view._grid.itemAt(at).widget().text() for at in range(view._grid.count())]
+    assert texts[4:] == ["8k", "4", "3", "3", "32k", "1", "–", "–"]
+    assert "61.5 tokens/s" in view.basis.text()

@@ -28,6 +28,7 @@ from freehold.wire_costs import (
 from freehold.wire_power import (
     Advice,
     CalibrationState,
+    Capacity,
     LimitState,
     LivePower,
     Meters,
@@ -98,6 +99,10 @@ class CostsClient(Protocol):
 
     async def forget_calibration(self) -> Meters:
         """Count the rest of the machine no longer by a calibration (local clients only)."""
+        ...
+
+    async def capacity(self) -> Capacity:
+        """Return how many people the loaded model serves at once."""
         ...
 
     async def limits(self) -> LimitState:
@@ -205,6 +210,10 @@ class HttpCosts:
     async def forget_calibration(self) -> Meters:
         """Count the rest of the machine no longer by a calibration."""
         return await self._send("DELETE", "/calibration", Meters)
+
+    async def capacity(self) -> Capacity:
+        """Return how many people the loaded model serves at once."""
+        return await self._send("GET", "/capacity", Capacity)
 
     async def limits(self) -> LimitState:
         """Return the power-limit sweep."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from freehold.errors import AppError
 from freehold.ledger.money import round_money
 from freehold.ledger.ownership import (
     MILLION,
+    ApiUse,
     Machine,
     Seats,
+    book_value,
     break_even_years,
     check_machine,
     check_seats,
@@ -24,11 +27,19 @@ from freehold.ledger.ownership import (
     tokens_per_month_to_beat,
 )
 from freehold.ledger.verdict import api_verdict, seats_verdict
-from freehold.wire_costs import CostLine, OwnOrRent, OwnOrRentAnswer, Swing
+from freehold.wire_costs import (
+    ApiMonth,
+    BookValue,
+    CostLine,
+    OwnOrRent,
+    OwnOrRentAnswer,
+    Swing,
+)
 
 USE_SHARES = (Decimal("0.05"), Decimal("0.25"), Decimal(1))
 SECONDS_PER_MONTH = Decimal(730 * 3600)
 LONGEST_LINE_MONTHS = 120
+BOOK_YEARS = 5
 
 
 def own_or_rent(question: OwnOrRent) -> OwnOrRentAnswer:
@@ -59,9 +70,7 @@ def own_or_rent(question: OwnOrRent) -> OwnOrRentAnswer:
         verdict=verdict.sentence,
         api_verdict=_api_sentence(machine, question),
         per_million_tokens=_per_million(machine, question),
-        tokens_per_month_to_beat_api=tokens_per_month_to_beat(machine, question.api_price)
-        if question.api_price > 0
-        else None,
+        tokens_per_month_to_beat_api=_tokens_to_beat(machine, question),
         people_served=int(question.tokens_per_s / question.tokens_per_person_s)
         if question.tokens_per_s > 0
         else None,
@@ -74,6 +83,8 @@ def own_or_rent(question: OwnOrRent) -> OwnOrRentAnswer:
             Swing(name=s.name, low=round_money(s.low), high=round_money(s.high))
             for s in sensitivities(machine, rent)
         ),
+        api_month=_api_month(question),
+        books=_books(machine, question),
     )
 
 
@@ -93,13 +104,20 @@ def machine_of(question: OwnOrRent) -> Machine:
 
 
 def _check_rest(question: OwnOrRent) -> None:
-    shares = {"discount": question.discount, "share of use": question.use_share}
+    shares = {
+        "discount": question.discount,
+        "share of use": question.use_share,
+        "share of cached tokens": question.cached_share,
+    }
     for name, value in shares.items():
         if not value.is_finite() or not 0 <= value <= 1:
             raise AppError("invalid_request", f"A {name} of {value} cannot be.", "Enter 0 to 1.")
     amounts = {
         "speed": question.tokens_per_s,
-        "API price": question.api_price,
+        "API price for tokens read": question.api_input,
+        "API price for cached tokens": question.api_cached,
+        "API price for tokens written": question.api_output,
+        "number of tokens read for one written": question.read_per_written,
         "speed per person": question.tokens_per_person_s,
     }
     for name, value in amounts.items():
@@ -126,9 +144,61 @@ def _per_million(machine: Machine, question: OwnOrRent) -> tuple[tuple[Decimal, 
     )
 
 
+def api_use(question: OwnOrRent) -> ApiUse | None:
+    """Return a month of the asked use over an API; None without a speed or without prices.
+
+    Every token written comes with some read, a share of them from the cache: each kind at its
+    own price.
+    """
+    prices = (question.api_input, question.api_cached, question.api_output)
+    if question.tokens_per_s <= 0 or not any(prices):
+        return None
+    written = question.tokens_per_s * question.use_share * SECONDS_PER_MONTH
+    read = written * question.read_per_written
+    cached = read * question.cached_share
+    return ApiUse(read - cached, cached, written, *prices)
+
+
+def _api_month(question: OwnOrRent) -> ApiMonth | None:
+    use = api_use(question)
+    if use is None:
+        return None
+    return ApiMonth(
+        input_tokens=int(use.input_tokens),
+        cached_tokens=int(use.cached_tokens),
+        output_tokens=int(use.output_tokens),
+        money=round_money(use.per_year / 12),
+    )
+
+
 def _api_sentence(machine: Machine, question: OwnOrRent) -> str:
-    if question.tokens_per_s <= 0 or question.api_price <= 0:
+    use = api_use(question)
+    if use is None:
         return ""
-    tokens = question.tokens_per_s * question.use_share * SECONDS_PER_MONTH
-    per_month = tokens * question.api_price / MILLION
-    return api_verdict(machine, question.use_share, per_month).sentence
+    return api_verdict(machine, question.use_share, use.per_year / 12).sentence
+
+
+def _tokens_to_beat(machine: Machine, question: OwnOrRent) -> Decimal | None:
+    """Return the tokens written in a month from which owning costs less, those read with them."""
+    use = api_use(question)
+    if use is None or use.output_tokens <= 0 or use.per_year <= 0:
+        return None
+    per_million = use.per_year / 12 / use.output_tokens * MILLION
+    return tokens_per_month_to_beat(machine, per_million)
+
+
+def _books(machine: Machine, question: OwnOrRent) -> tuple[BookValue, ...]:
+    years = min(BOOK_YEARS, max(1, math.ceil(machine.life_years)))
+    found = []
+    for year in range(1, years + 1):
+        age = Decimal(year)
+        used = min(age / machine.life_years, Decimal(1)) * question.use_share
+        found.append(
+            BookValue(
+                year=year,
+                straight=round_money(book_value(machine, "straight_line", age)),
+                declining=round_money(book_value(machine, "declining", age)),
+                units=round_money(book_value(machine, "units_of_production", age, used_share=used)),
+            )
+        )
+    return tuple(found)

@@ -50,7 +50,7 @@ class ApiPrice(Dated):
 
 @dataclass(frozen=True, slots=True)
 class ScenarioPrice(Dated):
-    """A machine to start a calculation from."""
+    """A machine to start a calculation from. serves: (context tokens, people at once)."""
 
     name: str
     note: str
@@ -61,6 +61,7 @@ class ScenarioPrice(Dated):
     seat_per_month: Decimal
     tokens_per_s: int
     speed_of: str
+    serves: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ def parse_prices(path: Path) -> Prices:
                 e.money("seat_per_month"),
                 e.whole("tokens_per_s"),
                 e.text("speed_of"),
+                e.pairs("serves"),
             )
             for e in entries("scenario")
         ),
@@ -191,6 +193,18 @@ class _Entry:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 10**9:
             raise self._bad(field, "is not a whole number from 0")
         return value
+
+    def pairs(self, field: str) -> tuple[tuple[int, int], ...]:
+        value = self.data.get(field, [])
+        whole = isinstance(value, list) and all(
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(type(n) is int and 0 < n <= 10**9 for n in pair)
+            for pair in value
+        )
+        if not whole:
+            raise self._bad(field, "is not a list of pairs like [[8192, 32]]")
+        return tuple((context, people) for context, people in value)
 
     def flag(self, field: str) -> bool:
         value = self.data.get(field)

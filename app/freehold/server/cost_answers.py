@@ -158,7 +158,7 @@ def price_list(prices: Prices, today: datetime.date) -> PriceList:
             priced(
                 s,
                 s.name,
-                f"{s.note} Speed: {s.speed_of}.",
+                f"{s.note} Speed: {s.speed_of}.{serves_words(s.serves)}",
                 hardware=s.hardware,
                 host=s.host,
                 watts=s.watts,
@@ -171,6 +171,17 @@ def price_list(prices: Prices, today: datetime.date) -> PriceList:
         carbon=tuple(priced(c, c.country, kg_per_kwh=c.kg_per_kwh) for c in prices.carbon),
         problem=prices.problem.sentence if prices.problem else "",
     )
+
+
+def serves_words(serves: tuple[tuple[int, int], ...]) -> str:
+    """Return how many people a machine serves at which context, "" where it is not known."""
+    if not serves:
+        return ""
+    words = [
+        f"{people} {'person' if people == 1 else 'people'} at {context // 1024}k"
+        for context, people in serves
+    ]
+    return f" Serves at once, as published: {', '.join(words)} of context."
 
 
 def _row(row: Row) -> CostRow:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from freehold.chats.text import check_text
 from freehold.errors import AppError
 from freehold.ledger.comparison import own_or_rent
+from freehold.server.capacity import capacity, peak_tokens_per_s
 from freehold.server.native_json import answer, read, require_local
 from freehold.server.wiring import House
 from freehold.wire import Changed
@@ -81,6 +82,11 @@ def _add_power(routes: APIRouter, house: House) -> None:
     async def history(request: Request) -> Response:
         span: PowerSpan = _one_of(request, "span", "minute", get_args(PowerSpan))
         return answer(power.curve(span))
+
+    @routes.get("/capacity")
+    async def served(_request: Request) -> Response:
+        peak = peak_tokens_per_s(house.metering.history)
+        return answer(capacity(house.engines.states(), peak))
 
     @routes.get("/meters")
     async def meters(_request: Request) -> Response:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QVB
 
 from freehold.errors import AppError
 from freehold.ui.costs.amounts import level_text, money, watts
+from freehold.ui.costs.capacity_view import CapacityView
 from freehold.ui.costs.controls import Choices
 from freehold.ui.costs.limits_view import LimitsView
 from freehold.ui.state.costs import CostsState
@@ -82,6 +83,8 @@ class LiveView(QWidget):
         tips.body.addWidget(text_label("What could be saved", "strong"))
         tips.body.addWidget(self.advice)
         column.addWidget(tips)
+        self.capacity = CapacityView(self._state)
+        column.addWidget(self.capacity)
         self.limits = LimitsView(self._state, self._theme)
         self.limits.said.connect(self.said)
         column.addWidget(self.limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
@@ -17,8 +18,11 @@ from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import Card, KeyValue, section_title
 from freehold.ui.widgets.labels import prose, set_role, text_label
 from freehold.units import format_count
-from freehold.wire_costs import OwnOrRent, OwnOrRentAnswer, Priced
+from freehold.wire_costs import ApiMonth, BookValue, OwnOrRent, OwnOrRentAnswer, Priced
 
+# Chats read what was said before again and again: assumed until the ledger knows better.
+ASSUMED_READ, ASSUMED_CACHED = 3, 50
+ENOUGH_TOKENS = 10_000
 TONES: dict[str, Tone] = {"pays": "good", "pays late": "bad", "never": "bad"}
 
 
@@ -36,6 +40,8 @@ def _rows() -> dict[str, AmountRow]:
         "discount": AmountRow("Interest a year", 0, 20, 0.5, highest=100, suffix=" %", decimals=1),
         "use": AmountRow("Share of the day it writes", 1, 100, 1, suffix=" %"),
         "speed": AmountRow("Speed, all people together", 0, 2000, 10, highest=1e6, suffix=" t/s"),
+        "read": AmountRow("Tokens read for one written", 0, 50, 0.5, highest=1e4, decimals=1),
+        "cached": AmountRow("Of these from the cache", 0, 100, 1, suffix=" %"),
         "tax": AmountRow("Tax on the purchase", 0, 30, 1, highest=100, suffix=" %"),
         "maintenance": AmountRow("Maintenance a year", 0, 5000, 50, highest=1e9, prefix="$ "),
         "hours": AmountRow("Your hours a month", 0, 40, 1, highest=10_000, suffix=" h"),
@@ -51,6 +57,7 @@ class OwnOrRentView(QWidget):
         self._state, self._theme = state, theme
         self._prices: dict[str, Priced] = {}
         self._began = False
+        self._mix_is_own = False
         self.answer: OwnOrRentAnswer | None = None
         self.lines: QWidget | None = None
         self.tornado: QWidget | None = None
@@ -60,12 +67,16 @@ class OwnOrRentView(QWidget):
         self.scenario.setMaximumWidth(420)
         self.api = ChoiceBox(theme, "The same model over an API", lambda _value: self._ask())
         self.api.setMinimumWidth(120)
+        self.mix = text_label("", "small", wrap=True)
         self.verdict = VerdictCard(theme)
         self.figures = KeyValue()
         self._lay_out()
         for row in self.rows.values():
             row.changed.connect(self._ask)
+        for name in ("read", "cached"):
+            self.rows[name].changed.connect(lambda: self._say_mix("as you entered"))
         state.prices_changed.connect(self._show_prices)
+        state.month_changed.connect(self._take_mix)
         state.answered.connect(self._show)
         state.refused.connect(self._refuse)
 
@@ -114,6 +125,7 @@ class OwnOrRentView(QWidget):
         self.api_age = text_label("", "small", wrap=True)
         api.addWidget(self.api_age, 1)
         card.body.addLayout(api)
+        card.body.addWidget(self.mix)
         self.problem = text_label("", "danger", wrap=True)
         self.problem.hide()
         card.body.addWidget(self.problem)
@@ -164,7 +176,11 @@ class OwnOrRentView(QWidget):
             discount=rows["discount"] / 100,
             tokens_per_s=rows["speed"],
             use_share=rows["use"] / 100,
-            api_price=api.figures["output"] if api is not None else Decimal(0),
+            api_input=api.figures["input"] if api is not None else Decimal(0),
+            api_cached=api.figures["cached"] if api is not None else Decimal(0),
+            api_output=api.figures["output"] if api is not None else Decimal(0),
+            read_per_written=rows["read"],
+            cached_share=rows["cached"] / 100,
         )
 
     def _ask(self) -> None:
@@ -187,6 +203,9 @@ class OwnOrRentView(QWidget):
             self.rows["discount"].set_amount(8)
             self.rows["use"].set_amount(5)
             self.rows["developers"].set_amount(10)
+            self.rows["read"].set_amount(ASSUMED_READ)
+            self.rows["cached"].set_amount(ASSUMED_CACHED)
+            self.mix.setText("Tokens read and cached: assumed, until the ledger knows yours.")
             self._take_scenario(prices.scenarios[0].name)
 
     def _take_scenario(self, name: str) -> None:
@@ -210,6 +229,23 @@ class OwnOrRentView(QWidget):
         set_role(self.note, "role", "warning" if found.stale else "small")
         self._ask()
 
+    def _take_mix(self) -> None:
+        """Begin with what was really read and written, once the ledger knows enough of it."""
+        found = self._state.summary
+        if self._mix_is_own or found is None or found.total.completion_tokens < ENOUGH_TOKENS:
+            return
+        total = found.total
+        self._mix_is_own = True
+        self.rows["read"].set_amount(total.prompt_tokens / total.completion_tokens)
+        share = total.cached_tokens / total.prompt_tokens if total.prompt_tokens else 0.0
+        self.rows["cached"].set_amount(share * 100)
+        self._say_mix(f"measured in {found.month}")
+        self._ask()
+
+    def _say_mix(self, how: str) -> None:
+        self._mix_is_own = True
+        self.mix.setText(f"Tokens read and cached: {how}.")
+
     def _api_names(self) -> list[str]:
         return [str(self.api.itemData(index)) for index in range(self.api.count())]
 
@@ -217,8 +253,10 @@ class OwnOrRentView(QWidget):
         api = self._prices.get(str(self.api.currentData()))
         if api is None:
             return
-        price = money(api.figures["output"])
-        self.api_age.setText(f"{price} per million written, {age_text(api)}")
+        read, cached, written = (money(api.figures[k]) for k in ("input", "cached", "output"))
+        self.api_age.setText(
+            f"{read} read, {cached} cached and {written} written, per million; {age_text(api)}"
+        )
         set_role(self.api_age, "role", "warning" if api.stale else "small")
 
     def _edit_prices(self) -> None:
@@ -250,6 +288,26 @@ def age_text(price: Priced) -> str:
     return f"checked {price.checked_on}{old}"
 
 
+def api_text(found: ApiMonth) -> str:
+    """Return a month over the API with the tokens it is counted from."""
+    read, cached, written = (
+        format_count(n) for n in (found.input_tokens, found.cached_tokens, found.output_tokens)
+    )
+    return f"{money(found.money)} a month: {read} read, {cached} cached, {written} written"
+
+
+def books_text(books: Sequence[BookValue]) -> str:
+    """Return what the machine stands at after two years, by three ways of writing it off."""
+    if not books:
+        return "–"
+    at = books[min(1, len(books) - 1)]
+    straight, declining, units = (
+        money(value, cents=False) for value in (at.straight, at.declining, at.units)
+    )
+    years = "year" if at.year == 1 else f"{at.year} years"
+    return f"after {years} {straight} straight, {declining} declining, {units} by tokens"
+
+
 def answer_facts(answer: OwnOrRentAnswer, question: OwnOrRent) -> dict[str, str]:
     """Return the figures of an answer in words."""
 
@@ -271,7 +329,9 @@ def answer_facts(answer: OwnOrRentAnswer, question: OwnOrRent) -> dict[str, str]
         "Per million tokens": shares or "enter a speed",
         "Beats the API from": "–"
         if tokens is None
-        else f"{format_count(int(tokens))} tokens a month",
+        else f"{format_count(int(tokens))} tokens written a month",
+        "Over the API": "–" if answer.api_month is None else api_text(answer.api_month),
+        "In the books": books_text(answer.books),
         "Serves at once": "–" if people is None else f"{people} people at 20 tokens/s each",
         "Value today": f"{money(answer.net_present_value, cents=False)} over "
         f"{int(question.life_years)} years, resale included",

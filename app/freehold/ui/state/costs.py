@@ -30,6 +30,7 @@ from freehold.wire_costs import (
 from freehold.wire_power import (
     Advice,
     CalibrationState,
+    Capacity,
     LimitState,
     LivePower,
     Meters,
@@ -64,6 +65,7 @@ class CostsState(QObject):
     settings_changed = Signal()
     calibration_changed = Signal()
     limits_changed = Signal()
+    capacity_changed = Signal()
     answered = Signal(object)
     refused = Signal(object)
     failed = Signal(object)
@@ -83,6 +85,7 @@ class CostsState(QObject):
         self.settings: CostsSettings | None = None
         self.calibration = CalibrationState()
         self.limits: LimitState | None = None
+        self.capacity: Capacity | None = None
         self.month = ""
         self.by: By = "person"
         self.span: PowerSpan = "minute"
@@ -122,6 +125,7 @@ class CostsState(QObject):
         await self._read_month()
         await self._take("meters", costs.meters())
         await self._take("advice", costs.advice())
+        await self._take("capacity", costs.capacity())
         await self._follow("limits", costs.limits())
         await self._follow("calibration", costs.calibration())
 
