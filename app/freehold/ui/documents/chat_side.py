@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -10,7 +11,9 @@ from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QPoint, Qt, 
 from PySide6.QtGui import QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from freehold.errors import AppError
 from freehold.ui.chats.composer import Composer
+from freehold.ui.documents.attach_menu import AttachMenu
 from freehold.ui.documents.citation_card import CitationHover
 from freehold.ui.documents.fit_dialog import ask_fit
 from freehold.ui.documents.reader import Reader
@@ -24,6 +27,7 @@ from freehold.wire_documents import Choice, Collection, DocumentInfo
 from freehold.wire_grounds import Grounds
 
 DRAW_MS: Final = 16
+MENU_WAIT_S: Final = 0.5
 
 
 class ChatSide(QObject):
@@ -59,7 +63,14 @@ class ChatSide(QObject):
         self.hover = CitationHover(session, theme, parent)
         self.attachments = Attachments(session, conversation.ensure_stored, self)
         box, strip = composer.box, composer.strip
-        composer.attach_asked.connect(self.choose_files)
+        self.menu = AttachMenu(
+            theme,
+            files=self.choose_files,
+            folder=self.choose_folder,
+            attach=self.attach,
+            parent=parent,
+        )
+        composer.attach_asked.connect(self.open_menu)
         box.files_pasted.connect(self.attachments.add_files)
         box.text_pasted.connect(self.attach_text)
         box.image_pasted.connect(lambda image: spawn(self, self._attach_image(image)))
@@ -126,6 +137,34 @@ class ChatSide(QObject):
         """Attach files and folders."""
         self.attachments.add_files(paths)
         self._composer.box.setFocus()
+
+    def open_menu(self) -> None:
+        """Offer files, a folder, and what is here already."""
+        spawn(self, self._open_menu())
+
+    async def _open_menu(self) -> None:
+        with contextlib.suppress(AppError, TimeoutError):  # files can be attached all the same
+            async with asyncio.timeout(MENU_WAIT_S):
+                await self._fill_menu()
+        button = self._composer.attach_button
+        self.menu.popup(button.mapToGlobal(QPoint(0, -self.menu.sizeHint().height() - 4)))
+
+    async def _fill_menu(self) -> None:
+        client = self._session.client.documents
+        attached = {item.key for item in self.attachments.items}
+        collections = [
+            c for c in await client.collections() if f"collection:{c.id}" not in attached
+        ]
+        self.menu.show_known(collections, [d for d in await client.all() if d.id not in attached])
+
+    def choose_folder(self) -> None:
+        """Let the person choose a folder; what is in it is attached."""
+        dialog = QFileDialog(self._page, "Attach the files of a folder")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, True)
+        dialog.filesSelected.connect(self.add)
+        dialog.open()
 
     def choose_files(self) -> None:
         """Let the person choose files."""

@@ -9,7 +9,14 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from freehold.ui.chats.tips import plain_tip
-from freehold.ui.documents.words import collection_words, facts_of, icon_of, scan_words, state_words
+from freehold.ui.documents.words import (
+    collection_words,
+    facts_of,
+    icon_of,
+    scan_words,
+    sized,
+    state_words,
+)
 from freehold.ui.icons import themed_icon
 from freehold.ui.state.attachments import Attachment
 from freehold.ui.theme import Theme
@@ -72,10 +79,12 @@ class Chip(QFrame):
             words = collection_words(item.collection)
         elif document is not None:
             words = scan_words(document) or state_words(document)
+            if document.phase == "reading" and not document.total:
+                words = sized(words, document.bytes)
             if document.phase == "reading":
                 self._share = document.done / document.total if document.total else 0.0
         else:
-            words, self._share = "Sending…", 0.0
+            words, self._share = sized("Sending…", item.bytes), 0.0
         self.words.setVisible(failure is None)
         self.problem.setVisible(failure is not None)
         (self.problem if failure is not None else self.words).setText(words)

@@ -176,3 +176,8 @@ def isolated_title(title: str) -> str:
     """Return a chat's title, shortened, that leaves the words around it alone."""
     shown = title if len(title) <= 40 else f"{title[:39]}…"
     return f"\u2068{shown or 'New chat'}\u2069"
+
+
+def sized(words: str, count: int) -> str:
+    """Return words behind a size, where it is known."""
+    return f"{format_bytes(count)} · {words}" if count else words

@@ -33,6 +33,7 @@ class Attachment:
     document: DocumentInfo | None = None
     collection: Collection | None = None
     error: ErrorInfo | None = None
+    bytes: int = 0
 
     @property
     def failure(self) -> ErrorInfo | None:
@@ -147,7 +148,7 @@ class Attachments(QObject):
     def add_content(self, name: str, content: bytes) -> None:
         """Attach something that is no file, such as a long text that was pasted."""
         sheaf = self._sheaf
-        item = self._begin(sheaf, name)
+        item = self._begin(sheaf, name, len(content))
         spawn(self, self._add_one(sheaf, item, lambda: self._upload(name, _pieces(content))))
 
     def add_collection(self, collection: Collection) -> None:
@@ -191,7 +192,10 @@ class Attachments(QObject):
         found = await asyncio.to_thread(gather, paths, room)
         for note in found.notes:
             self.noted.emit(note)
-        begun = [(self._begin(sheaf, path, tell=False), path) for path in found.files]
+        begun = [
+            (self._begin(sheaf, path, size, tell=False), path)
+            for path, size in zip(found.files, found.sizes, strict=True)
+        ]
         self._tell()
         await asyncio.gather(*(self._add_one(sheaf, item, self._sender(p)) for item, p in begun))
 
@@ -203,8 +207,8 @@ class Attachments(QObject):
     async def _upload(self, name: str, content: AsyncIterator[bytes]) -> DocumentInfo:
         return await self._session.client.documents.upload(name, content)
 
-    def _begin(self, sheaf: Sheaf, path: str, *, tell: bool = True) -> Attachment:
-        item = Attachment(f"local-{next(self._keys)}", shown_name(path))
+    def _begin(self, sheaf: Sheaf, path: str, size: int, *, tell: bool = True) -> Attachment:
+        item = Attachment(f"local-{next(self._keys)}", shown_name(path), bytes=size)
         sheaf.items.append(item)
         if tell:
             self._tell()

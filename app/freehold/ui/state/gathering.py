@@ -21,9 +21,13 @@ NOT_TEXT: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Files to attach and models to import, in order; notes say what was left out."""
+    """Files to attach and models to import, in order; notes say what was left out.
+
+    sizes: bytes of each file, 0 where it cannot be seen.
+    """
 
     files: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,7 +60,9 @@ def gather(paths: Sequence[str], room: int = MAX_FILES) -> Gathered:
             f"{left} not added: a chat holds {MAX_FILES} documents. Make a collection of a large"
             " folder on the Documents page and attach that."
         )
-    return Gathered(tuple(dict.fromkeys(files)), tuple(models), tuple(notes))
+    unique = tuple(dict.fromkeys(files))
+    sizes = tuple(_size(path) for path in unique)
+    return Gathered(unique, sizes, tuple(models), tuple(notes))
 
 
 def shown_name(name: str) -> str:
@@ -85,6 +91,13 @@ def pasted_name(text: str, number: int) -> str:
     if words == "unnamed" or not any(c.isalnum() for c in words):
         return f"Pasted text {number}.md"
     return f"{words}.md"
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _inside(folder: Path) -> Iterator[str]:
