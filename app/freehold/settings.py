@@ -14,6 +14,13 @@ from freehold.wire import Settings
 MAX_PRICE_PER_KWH = 1000
 MAX_IDLE_MINUTES = 7 * 24 * 60
 MAX_DOWNLOAD_MB_PER_S = 100_000
+# As the window calls them.
+TITLES = {
+    "idle_unload_minutes": "Unload an idle model after",
+    "port": "Port",
+    "download_limit_mb_per_s": "Speed limit",
+    "default_system_prompt": "Default system prompt",
+}
 
 
 class SettingsFile(TomlFile[Settings]):
@@ -38,7 +45,7 @@ def check_settings(settings: Settings) -> None:
         raise _out_of_bounds("download_limit_mb_per_s", 0, MAX_DOWNLOAD_MB_PER_S)
     _check_price(settings.price_per_kwh, settings.currency)
     if len(settings.default_system_prompt) > 100_000:
-        raise _out_of_bounds("default_system_prompt (characters)", 0, 100_000)
+        raise _out_of_bounds("default_system_prompt", 0, 100_000)
 
 
 def _check_price(price: str, currency: str) -> None:
@@ -65,7 +72,7 @@ def _check_price(price: str, currency: str) -> None:
 def _out_of_bounds(name: str, low: int, high: int) -> AppError:
     return AppError(
         "invalid_request",
-        f"The setting {name} is out of bounds.",
+        f"The value for “{TITLES[name]}” is out of bounds.",
         f"Choose a value from {low:,} to {high:,}.",
         detail={"param": name},
     )

@@ -268,7 +268,7 @@ async def test_a_model_larger_than_the_machine_is_refused_with_numbers(stage: St
     assert "1.00 GB" in caught.value.message
     assert stage.models.made == []
     assert len(caught.value.detail["ways_out"]) == 3  # type: ignore[arg-type]
-    assert "memory = mmap" in caught.value.hint
+    assert "--memory mmap" in caught.value.hint
     await stage.supervisor.load("big", LoadRequest(memory="mmap"))
     await stage.supervisor.wait_loaded("big")
 

@@ -237,7 +237,7 @@ def _check_room(path: Path) -> None:
         raise AppError(
             "does_not_fit",
             f"The model takes {format_bytes(needed)} and {format_bytes(room)} of memory are free.",
-            'Choose a smaller quantisation, or load it with memory = "mmap" to read it from the '
-            "disk as needed.",
+            "Choose a smaller variant, or let it run from the disk, slowly (Load with options… in"
+            " the window, `--memory mmap` in the terminal).",
             detail={"model_bytes": needed, "available_bytes": room},
         )

@@ -148,7 +148,7 @@ class Preparation:
             raise AppError(
                 "not_supported",
                 "This model is loaded for embeddings and does not generate text.",
-                "Choose a chat model, or send the text to /v1/embeddings.",
+                "Choose a chat model; this one turns text into numbers, for searching.",
             )
         job = self._make_job(request, received_s)
         with self._lock:

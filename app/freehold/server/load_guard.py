@@ -20,6 +20,10 @@ from freehold.wire_machine import VERDICTS, Plan, PlanRequest
 log = logging.getLogger(__name__)
 
 WAYS: Final = 3
+FROM_DISK: Final = (
+    "Let it run from the disk, slowly (Load with options… in the window, `--memory mmap` in the"
+    " terminal)."
+)
 SAME_SIZE: Final = 0.03  # variants of one model differ by less in their number of weights
 CPU: Final = "CPU"
 
@@ -176,11 +180,11 @@ def refuse(entry: ModelEntry, plan: Plan, ways: Sequence[str]) -> AppError:
     room = sum(d.free_bytes - d.parts.reserve for d in plan.devices if d.kind != "disk")
     needed = plan.needed_bytes
     if plan.verdict == "disk":
-        ways = [*ways, "Load it with memory = mmap: it runs slowly, from the disk."]
+        ways = [*ways, FROM_DISK]
     fallbacks = (
         "Close other programs, or unload other models.",
         "Download a smaller quantisation of it.",
-        "Load it all the same with force, if you know better.",
+        "Load it all the same (Load with options… in the window, `--force` in the terminal).",
     )
     hints = [*ways, *fallbacks][:WAYS]
     return AppError(

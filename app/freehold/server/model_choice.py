@@ -74,7 +74,7 @@ class ModelChoice:
             raise AppError(
                 "invalid_request",
                 f"{entry.ref} is an embedding model and cannot answer.",
-                "Choose a chat model, or use `/v1/embeddings`.",
+                "Choose a chat model; this one turns text into numbers (`/v1/embeddings`).",
                 detail={"param": "model"},
             )
         return entry.ref
