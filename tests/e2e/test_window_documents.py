@@ -3,9 +3,12 @@ real X server; the model is scripted, or the smallest real one."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from PySide6.QtGui import QImage
 from doubles.displays import VirtualDisplay
 from doubles.document_files import ENGLISH, RUSSIAN, TITLE, make_docx, make_pdf, make_xlsx, put
 from doubles.engine import Step
+from doubles.models import ending_model
 from doubles.program import Program
 from doubles.server import FakeModels, LiveServer, fake_entry, fake_house
 from freehold.engine.requests import ChatPrompt, GenerateRequest
@@ -65,6 +69,17 @@ def window(server: LiveServer, virtual_display: VirtualDisplay) -> Iterator[Prog
         yield program
     finally:
         program.end()
+
+
+def end_process(pid: int) -> None:
+    """End a server and wait until it has gone."""
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+            time.sleep(0.05)
 
 
 def artifacts(tmp_path: Path) -> Path:
@@ -147,3 +162,37 @@ def test_files_are_dropped_asked_about_and_their_proof_is_boxed(
         assert reader["marked"] == RUSSIAN.rstrip(".")
         assert reader["boxes"]
         window.do(f"shot {folder / f'documents-text-{theme}.png'}")
+
+
+@pytest.fixture
+def real_window(virtual_display: VirtualDisplay, data_folder: Path) -> Iterator[Program]:
+    environment = {
+        **virtual_display.environment,
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+    }
+    program = Program("doubles.desktop_app", environment, "--real")
+    try:
+        assert program.read(90) == "ready"
+        yield program
+    finally:
+        program.end()
+        address = data_folder / "state" / "server.json"
+        if address.exists():
+            end_process(int(json.loads(address.read_text())["pid"]))
+
+
+@pytest.mark.engine
+def test_a_real_engine_reads_documents_and_goes_on(real_window: Program, tmp_path: Path) -> None:
+    """The model is too small to answer well: that it answers, twice, from sources, is enough."""
+    window = real_window
+    window.do(f"import {ending_model()}", 60)
+    paths = [str(put(tmp_path, "minutes.docx", make_docx()))]
+    window.do("page chats")
+    assert window.do(f"drop {json.dumps(paths)}", 90) is True
+    assert window.do(f"ask {QUESTION}", 120) is True
+    assert window.do("ask And then?", 120) is True
+    state = window.do("state")
+    assert state["statuses"] == ["complete"] * 4
+    proof = window.do("proof")
+    assert proof["line"]
+    assert proof["attached"] == [], "it came with the question before and is still in scope"
