@@ -190,3 +190,26 @@ class Making(Value, frozen=True, kw_only=True):
     ref: str = ""
     error: ErrorInfo | None = None
     begun_at: float = 0.0
+
+
+class ModelCopy(Value, frozen=True, kw_only=True):
+    """One of several copies of a model; frees: what deleting it gives back (0 for a link)."""
+
+    ref: str
+    path: str
+    origin: str
+    frees: int
+
+
+class DuplicateGroup(Value, frozen=True, kw_only=True):
+    """Models whose files are the same, byte for byte, by their SHA-256."""
+
+    bytes: int
+    copies: tuple[ModelCopy, ...]
+
+
+class Duplicates(Value, frozen=True, kw_only=True):
+    """What is here more than once; left_bytes: what still has to be read to be sure."""
+
+    groups: tuple[DuplicateGroup, ...] = ()
+    left_bytes: int = 0

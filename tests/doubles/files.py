@@ -20,6 +20,7 @@ from freehold.library.making.recipe import make_recipe, result_name
 from freehold.wire import AnyEvent, Changed, ModelEntry
 from freehold.wire_files import (
     ConvertRequest,
+    Duplicates,
     LayerBytes,
     Making,
     MetadataRow,
@@ -167,6 +168,7 @@ class FakeFiles:
     ) -> None:
         self.jobs: dict[str, Making] = {}
         self.plan_problem = ""
+        self.found_duplicates = Duplicates()
         self._push = push
         self.tensors_of: dict[str, tuple[TensorRow, ...]] = {}
         self.templates: dict[str, str] = {}
@@ -196,6 +198,10 @@ class FakeFiles:
             return compare(self._template(ref), self.base_template, "moonshotai/Kimi-K2-Instruct")
         self._entry(other)
         return compare(self._template(ref), self._template(other), other)
+
+    async def duplicates(self) -> Duplicates:
+        await self._enter("files.duplicates")
+        return self.found_duplicates
 
     async def making(self) -> tuple[Making, ...]:
         await self._enter("files.making")

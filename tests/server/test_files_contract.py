@@ -127,6 +127,12 @@ async def test_what_is_made_is_listed_and_can_be_cancelled(files: FilesClient) -
     assert caught.value.code == "not_found"
 
 
+async def test_duplicates_are_looked_for(files: FilesClient) -> None:
+    found = await files.duplicates()
+    assert all(len(group.copies) > 1 for group in found.groups)
+    assert found.left_bytes >= 0
+
+
 async def test_real_files_say_what_they_are(tmp_path: Path) -> None:
     async with http_files(tmp_path) as files:
         kimi = await files.anatomy(FIRST)

@@ -18,6 +18,7 @@ from doubles.client import FakeClient
 from doubles.scenes import BROKEN, GEMMA, KIMI, QWEN
 from doubles.waiting import until
 from freehold.errors import AppError
+from freehold.ui.library.library_page import LibraryPage
 from freehold.ui.library.model_card import state_text
 from freehold.ui.library.page import ModelsPage, removal_question
 from freehold.ui.state.models import ModelRow, ModelsState
@@ -26,6 +27,7 @@ from freehold.ui.state.settings import SettingsState
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.question import Question
 from freehold.wire import Changed, EngineState
+from freehold.wire_files import DuplicateGroup, Duplicates, ModelCopy
 
 
 @pytest_asyncio.fixture
@@ -334,3 +336,33 @@ async def test_copying_the_path(page: ModelsPage) -> None:
 )
 def test_state_text(engine: EngineState | None, text: str) -> None:
     assert state_text(ModelRow(GEMMA, engine, False))[0] == text
+
+
+async def test_duplicates_say_what_deleting_frees(session: Session, theme: Theme) -> None:
+    client = session.client
+    assert isinstance(client, FakeClient)
+    copies = (
+        ModelCopy(ref=QWEN.ref, path=QWEN.path, origin="downloaded", frees=18_600_000_000),
+        ModelCopy(ref="qwen:latest", path="/o/blob", origin="Ollama", frees=18_600_000_000),
+    )
+    group = DuplicateGroup(bytes=18_600_000_000, copies=copies)
+    client.files.found_duplicates = Duplicates(groups=(group,), left_bytes=5_000_000)
+    page = LibraryPage(
+        session, ModelsState(session, session), SettingsState(session, session), theme
+    )
+    page.resize(900, 700)
+    page.show()
+    page.duplicates_button.click()
+    dialog = page.duplicates
+    await until(lambda: "5.00 MB are still to be read" in dialog.words.text())
+    assert list(dialog.buttons) == [QWEN.ref], "what belongs to others is deleted there"
+    client.files.found_duplicates = Duplicates(groups=(group,))
+    dialog.refresh()
+    await until(lambda: dialog.words.text().startswith("18.6 GB are taken more than once"))
+    dialog.buttons[QWEN.ref].click()
+    await until(lambda: page.findChildren(Question))
+    page.findChildren(Question)[0].choose("delete")
+    await until(lambda: client.called("remove_model"))
+    dialog.accept()
+    page.close()
+    page.deleteLater()

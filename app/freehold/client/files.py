@@ -12,6 +12,7 @@ from urllib.parse import quote
 from freehold.client.calls import Call, Decode
 from freehold.wire_files import (
     ConvertRequest,
+    Duplicates,
     Making,
     ModelAnatomy,
     QuantisePlan,
@@ -34,6 +35,10 @@ class FilesClient(Protocol):
 
     async def compare_templates(self, ref: str, other: str) -> TemplateComparison:
         """Return how a model's chat template differs from another's ("base": the original's)."""
+        ...
+
+    async def duplicates(self) -> Duplicates:
+        """Return models that are there more than once; `Changed("duplicates")` tells of more."""
         ...
 
     async def making(self) -> tuple[Making, ...]:
@@ -79,6 +84,11 @@ class HttpFiles:
         body = {"ref": ref, "other": other}
         response = await self._call("POST", "/files/templates", body, repeat=True)
         return self._decode(response, TemplateComparison)
+
+    async def duplicates(self) -> Duplicates:
+        """Return models that are there more than once."""
+        response = await self._call("GET", "/files/duplicates", repeat=True)
+        return self._decode(response, Duplicates)
 
     async def making(self) -> tuple[Making, ...]:
         """Return what is being made on the server's machine."""

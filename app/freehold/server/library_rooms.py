@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 
 from freehold.library.download.queue import Downloads
+from freehold.library.duplicate_search import DuplicateSearch
 from freehold.library.finding import Finder
 from freehold.library.hub import Hub
 from freehold.library.hub_token import TokenStore
@@ -29,6 +30,7 @@ class LibraryRooms:
     downloads: Downloads
     inspector: Inspector
     workshop: Workshop
+    duplicates: DuplicateSearch
 
     async def start(self) -> None:
         """Put in order what a former server left, and go on with its downloads."""
@@ -37,6 +39,7 @@ class LibraryRooms:
 
     async def close(self) -> None:
         """End what runs; downloads go on at the next start."""
+        await self.duplicates.close()
         await self.workshop.close()
         await self.downloads.close()
 
@@ -77,4 +80,14 @@ def join_library(
         bus.publish,
     )
     inspector = Inspector(models.find, models.entries, hub)
-    return LibraryRooms(finder, downloads, inspector, workshop)
+    duplicates = DuplicateSearch(models.entries, lambda ref: hub_sums(downloads, ref), bus.publish)
+    return LibraryRooms(finder, downloads, inspector, workshop, duplicates)
+
+
+def hub_sums(downloads: Downloads, ref: str) -> dict[str, str]:
+    """Return the hub's checksums of a downloaded model's files by their paths."""
+    item = downloads.files_of(ref)
+    if item is None:
+        return {}
+    folder = downloads.folder_of(item)
+    return {str(folder / file.path): file.sha256 for file in item.files if file.sha256}

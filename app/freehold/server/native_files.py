@@ -49,6 +49,11 @@ def router(house: House) -> APIRouter:
         body = await read(request, CompareBody)
         return answer(await house.rooms.inspector.compare(body.ref, body.other))
 
+    @routes.get("/duplicates")
+    async def duplicates(request: Request) -> Response:
+        require_local(request)
+        return answer(await house.rooms.duplicates.find())
+
     _add_making(routes, house)
     return routes
 

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from freehold.errors import AppError
 from freehold.ui.library.downloads_panel import DownloadsPanel
+from freehold.ui.library.duplicates_dialog import DuplicatesDialog
 from freehold.ui.library.find_page import FindPage
 from freehold.ui.library.folders_dialog import FoldersDialog
 from freehold.ui.library.inspect.page import InspectPage
@@ -73,6 +74,10 @@ class LibraryPage(QWidget):
         self.folders = FoldersDialog(session, settings, theme, self)
         self.folders_button = push_button(theme, "Folders…", self.folders.open)
         self.here.list.head_buttons.insertWidget(0, self.folders_button)
+        self.duplicates = DuplicatesDialog(session, theme, self.here.remove, self)
+        look = self.duplicates.look
+        self.duplicates_button = push_button(theme, "Duplicates…", look, kind="quiet")
+        self.here.list.head_buttons.insertWidget(0, self.duplicates_button)
         self._lay_out()
         self.go_to(HERE)
 

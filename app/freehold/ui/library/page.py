@@ -67,7 +67,7 @@ class ModelsPage(QWidget):
             unload=lambda ref: spawn(self, models.unload(ref)),
             chat=self.chat_requested.emit,
             make_default=self._make_default,
-            remove=lambda ref: spawn(self, self._remove(ref)),
+            remove=self.remove,
             copy_path=self._copy_path,
             bring=self.choose_file,
             inspect=self.inspect_requested.emit,
@@ -235,6 +235,10 @@ class ModelsPage(QWidget):
         if row is not None:
             QGuiApplication.clipboard().setText(row.entry.path)
             self.said.emit("Path copied.")
+
+    def remove(self, ref: str) -> None:
+        """Ask, and remove a model."""
+        spawn(self, self._remove(ref))
 
     async def _remove(self, ref: str) -> None:
         row = self._models.row(ref)
