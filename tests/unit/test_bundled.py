@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from doubles.models import tiny_embedder, tiny_model
+from freehold.doctor.models import check_models
 from freehold.errors import AppError
 from freehold.library.bundled import SUMS, expected_sums
 from freehold.library.local import Library
@@ -117,6 +118,23 @@ async def test_the_models_of_another_installation_are_forgotten(
     folder.rename(moved)
     await library.take_bundled(moved)
     assert {Path(entry.path).parent for entry in await library.entries()} == {moved}
+
+
+def test_the_doctor_names_what_is_wrong_with_them(
+    folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEHOLD_RESOURCES", str(folder.parent))
+    folder.rename(folder.with_name("models"))
+    place = folder.with_name("models")
+    assert check_models(user_paths()).ok
+    flip_last_byte(place / STARTER)
+    (place / EMBEDDER).unlink()
+    check = check_models(user_paths())
+    assert not check.ok
+    assert not check.needed
+    assert "The starter model, which comes with Freehold, is damaged" in check.detail
+    assert "searches documents, which comes with Freehold, is missing" in check.detail
+    assert "Install Freehold again" in check.fix
 
 
 def test_the_list_in_this_tree_is_that_of_its_files() -> None:

@@ -9,16 +9,24 @@ import apsw
 
 from freehold.doctor.check import Check
 from freehold.library import schema
+from freehold.library.bundled import find_faults
 from freehold.paths import Paths, resources
 from freehold.storage import sqlite
 from freehold.wire import ModelEntry
 
+MEND = (
+    "Install Freehold again (`git checkout resources/models` in a clone), or import another model."
+)
 NONE_YET = "Add one: `freehold import FILE.gguf`, or Models → Import in the window."
 
 
 def check_models(paths: Paths) -> Check:
     """Return what the library remembers, read without changing anything."""
-    bundled = sorted(path.stem for path in (resources() / "models").glob("*.gguf"))
+    folder = resources() / "models"
+    bundled = sorted(path.stem for path in folder.glob("*.gguf"))
+    faults = [error.message for error in find_faults(folder)]
+    if faults:
+        return Check("models", False, " ".join(faults), MEND, needed=False)
     if not paths.database.exists():
         return rate_models((), bundled)
     try:

@@ -52,6 +52,17 @@ def examine(path: Path) -> Inspected:
     return found
 
 
+def find_faults(folder: Path) -> list[AppError]:
+    """Return what is wrong with the files that belong in `folder`. Blocks on the disk."""
+    faults = []
+    for name in sorted(expected_sums(folder)):
+        try:
+            examine(folder / name)
+        except AppError as error:
+            faults.append(error)
+    return faults
+
+
 def named(entry: ModelEntry) -> ModelEntry:
     """Return the entry of an unusable bundled model under the name and kind it should have."""
     kind: Literal["chat", "embedding"] = (
