@@ -49,6 +49,7 @@ def test_a_month_is_summed_without_a_server(folder: Path) -> None:
         assert (document["month"], document["by"]) == ("2026-11", by)
         cents = [round(float(row["money"]) * 100) for row in document["rows"]]
         assert sum(cents) == round(float(document["total"]["money"]) * 100) > 0
+        assert (document["charges"], document["carbon_kg"]) == ([], None)
         assert document["total"]["requests"] == len(month_of_lines()[0])
     table = freehold(folder, "cost", "summary", "--month", "2026-11")
     assert table.returncode == 0
@@ -68,7 +69,22 @@ def test_power_prints_one_document_a_second(tmp_path: Path) -> None:
     readings = [json.loads(text) for text in done.stdout.splitlines()]
     assert len(readings) == 2
     for reading in readings:
-        assert reading["level"] in ("wall", "gpu+cpu", "gpu", "estimate")
+        assert reading["level"] in ("wall", "calculated", "gpu+cpu", "gpu", "estimate")
         assert reading["parts"]
         assert reading["watts"] is None or reading["watts"] > 0
     assert freehold(tmp_path, "power", "--seconds", "0").returncode == 2
+
+
+def test_co2_is_printed_with_its_country_and_date(folder: Path) -> None:
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "costs.toml").write_text('country = "France"\n')
+    found = freehold(folder, "cost", "summary", "--month", "2026-11")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "kg CO2, calculated (France, 0.052 kg per kWh" in found.stdout
+
+
+def test_trials_need_a_server_and_say_so(tmp_path: Path) -> None:
+    done = freehold(tmp_path, "power", "calibrate")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No server is running" in done.stderr
+    assert "freehold serve" in done.stderr

@@ -37,7 +37,14 @@ def run_summary(args: argparse.Namespace) -> int:
     for row in (*found.rows, found.total):
         tokens = row.prompt_tokens + row.completion_tokens
         kwh = float(row.energy_joules) / JOULES_PER_KWH
-        print(f"{row.name[:24]:24} {row.requests:>9,} {tokens:>12,} {kwh:>10.3f} {row.money:>10}")
+        line = f"{row.name[:24]:24} {row.requests:>9,} {tokens:>12,} {kwh:>10.3f} {row.money:>10}"
+        if row is found.total:
+            for charge in found.charges:
+                print(f"{charge.name[:57]:57} {charge.money:>11}")
+        print(line)
+    for note in (carbon_line(found), found.note):
+        if note:
+            print(note)
     return 0
 
 
@@ -54,8 +61,22 @@ def document(found: CostSummary) -> dict[str, object]:
         "currency": found.currency,
         "levels": list(found.levels),
         "rows": [_row(row) for row in found.rows],
+        "charges": [
+            {"kind": charge.kind, "name": charge.name, "money": str(charge.money)}
+            for charge in found.charges
+        ],
         "total": _row(found.total),
+        "carbon_kg": None if found.carbon_kg is None else float(found.carbon_kg),
+        "carbon_source": found.carbon_source,
+        "note": found.note,
     }
+
+
+def carbon_line(found: CostSummary) -> str:
+    """Return what the month's electricity stands for, "" where no country is chosen."""
+    if found.carbon_kg is None:
+        return ""
+    return f"about {found.carbon_kg:,.1f} kg CO2, calculated ({found.carbon_source})"
 
 
 def _row(row: CostRow) -> dict[str, object]:

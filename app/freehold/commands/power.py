@@ -1,4 +1,4 @@
-"""`freehold power`: what this machine draws now, read for a few seconds."""
+"""`freehold power`: what this machine draws now, read for a few seconds; and power's trials."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 
 from freehold.client.discovery import find_server
+from freehold.commands.power_trials import calibrate, limits
 from freehold.devices.nvml import Nvml
 from freehold.paths import user_paths
 from freehold.power.discovery import find_sources
@@ -24,12 +25,27 @@ MOST_S = 3600
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("now", "calibrate", "limits"),
+        default="now",
+        help="now (the default); calibrate: ten minutes beside a plug tell what the rest of the "
+        "machine draws; limits: energy per token at each power limit you set",
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="with limits: measure at the present one, 1 minute"
+    )
     parser.add_argument("--seconds", type=_seconds, default=3, metavar="N", help="default 3")
     parser.add_argument("--json", action="store_true", help="print one JSON document a second")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one reading a second."""
+    """Print one reading a second, or run a trial."""
+    if args.action == "calibrate":
+        return asyncio.run(calibrate(as_json=args.json))
+    if args.action == "limits":
+        return asyncio.run(limits(measure=args.measure, as_json=args.json))
     return asyncio.run(_print(args.seconds, as_json=args.json))
 
 
