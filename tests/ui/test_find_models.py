@@ -78,6 +78,34 @@ async def test_filters_are_part_of_the_question(page: LibraryPage, workstation: 
     assert workstation.called("search_hub")[-1]["query"].licence == "mit"  # type: ignore[attr-defined]
 
 
+async def test_author_and_architecture_narrow_both_lists(
+    page: LibraryPage, workstation: FakeClient
+) -> None:
+    page.finder.architecture.setText("DeepSeek2")
+    page.finder.author.setText("unsloth")
+    page.finder.search()
+    await until(lambda: workstation.called("search_hub")[-1]["query"].author == "unsloth")  # type: ignore[attr-defined]
+    query = workstation.called("search_hub")[-1]["query"]
+    assert query.architecture == "DeepSeek2"  # type: ignore[attr-defined]
+    await until(lambda: page.finder.status.text() != "Searching the hub…")
+    shown = [card.repository for card in page.finder.cards()]
+    listed = {entry.repository: entry.architecture for entry in workstation.shelf.catalog}
+    assert any(repository in listed for repository in shown)
+    assert all(listed.get(name, "deepseek2") == "deepseek2" for name in shown)
+    assert all(name.startswith("unsloth/") for name in shown if name in listed)
+
+
+async def test_the_fit_of_the_recommended_variant_becomes_exact(
+    page: LibraryPage, workstation: FakeClient
+) -> None:
+    await open_kimi(page)
+    row = page.finder.view.rows["UD-Q2_K_XL"]
+    await until(lambda: workstation.called("variant_facts"))
+    assert [call["variant"] for call in workstation.called("variant_facts")] == ["UD-Q2_K_XL"]
+    await until(lambda: "(calculated)" in row.fit.toolTip() or "(estimated)" in row.fit.toolTip())
+    assert not row.facts.isVisible(), "only the badge and its reason change"
+
+
 async def test_without_a_network_the_short_list_stays_and_the_reason_is_said(
     page: LibraryPage, workstation: FakeClient
 ) -> None:

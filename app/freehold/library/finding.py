@@ -41,6 +41,7 @@ T = TypeVar("T")
 ANSWER_LIMIT_S: Final = 15.0
 FRESH_S: Final = 300.0
 MOST_PAGES: Final = 32
+MOST_OUTLOOKS: Final = 256
 USUAL: Final = ("Q4_K_M", "UD-Q4_K_XL", "Q4_K_XL", "MXFP4", "Q4_K_S", "Q5_K_M", "Q8_0")
 
 
@@ -87,6 +88,7 @@ class Finder:
         self._free_bytes = free_bytes
         self._plan = plan
         self._pages: dict[str, tuple[float, RepositoryPage]] = {}
+        self._outlooks: dict[tuple[str, str, str], tuple[float, Outlook]] = {}
 
     async def catalog(self) -> tuple[CatalogEntry, ...]:
         """Return the list that comes with Freehold; needs no network."""
@@ -111,6 +113,7 @@ class Finder:
         found = await asyncio.to_thread(read_remote, origin, chosen, self._cache)
         facts = found.facts
         outlook = await self._look_ahead(chosen, found)
+        self._remember(page, chosen, outlook)
         return VariantFacts(
             repository=page.model.repository,
             variant=chosen.name,
@@ -185,6 +188,19 @@ class Finder:
                 log.info("no plan for %s: %s", variant.name, error.code)
         return Outlook(await asyncio.to_thread(self._fit, variant.bytes, found.facts))
 
+    def _remember(self, page: RepositoryPage, variant: Variant, outlook: Outlook) -> None:
+        while len(self._outlooks) >= MOST_OUTLOOKS:
+            self._outlooks.pop(next(iter(self._outlooks)))
+        key = (page.model.repository, page.revision, variant.name)
+        self._outlooks[key] = (time.monotonic(), outlook)
+
+    def _with_outlook(self, page: RepositoryPage, variant: HubVariant) -> HubVariant:
+        """Return a variant with what the planner said of its headers, if that was lately."""
+        known = self._outlooks.get((page.model.repository, page.revision, variant.name))
+        if known is None or time.monotonic() - known[0] > FRESH_S:
+            return variant
+        return msgspec.structs.replace(variant, fit=known[1].fit)
+
     async def _page(self, repository: str, *, fresh: bool = False) -> RepositoryPage:
         name = repository.strip()
         known = self._pages.get(name)
@@ -198,7 +214,10 @@ class Finder:
 
     def _show(self, page: RepositoryPage, here: dict[str, ModelEntry]) -> HubPage:
         repository = page.model.repository
-        variants = [_variant(v, page.model.parameters, self._fit) for v in page.listing.variants]
+        variants = [
+            self._with_outlook(page, _variant(v, page.model.parameters, self._fit))
+            for v in page.listing.variants
+        ]
         best = self._recommended(variants)
         refs = {name: f"{repository}:{name}" for name in (v.name for v in variants)}
         shown = tuple(

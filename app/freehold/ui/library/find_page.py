@@ -9,6 +9,7 @@ from typing import Final, Literal, cast
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
+    QCompleter,
     QHBoxLayout,
     QLineEdit,
     QStackedWidget,
@@ -45,12 +46,17 @@ LICENCES: Final = (
     ("Gemma", "gemma"),
     ("Other", "other"),
 )
+EMBEDDINGS: Final = "feature-extraction"
 TASKS: Final = (
     ("Any task", ""),
     ("Text", "text-generation"),
     ("Text and images", "image-text-to-text"),
-    ("Embeddings", "feature-extraction"),
+    ("Embeddings", EMBEDDINGS),
 )
+ARCHITECTURES: Final = (
+    "deepseek2", "gemma3", "glm4moe", "gpt-oss", "kimi-linear", "llama", "llama4", "minimax-m2",
+    "mistral3", "phi3", "qwen2", "qwen3", "qwen3moe", "qwen3next",
+)  # fmt: skip
 PAUSE_MS: Final = 400
 MOST_SHOWN: Final = 40
 
@@ -82,6 +88,9 @@ class FindPage(QWidget):
         self.field.setPlaceholderText("Name of a model, or OWNER/NAME")
         self.field.setAccessibleName("Search for models")
         self.field.setClearButtonEnabled(True)
+        self.author = _small_field("Author", "Only models of this account")
+        self.architecture = _small_field("Architecture", "Such as deepseek2 or qwen3moe")
+        self.architecture.setCompleter(QCompleter(ARCHITECTURES, self.architecture))
         self.sort = _combo("Order", SORTS)
         self.licence = _combo("Licence", LICENCES)
         self.task = _combo("Task", TASKS)
@@ -98,7 +107,10 @@ class FindPage(QWidget):
         self._pause.timeout.connect(self.search)
         self._lay_out()
         self.field.textChanged.connect(self._pause.start)
-        self.field.returnPressed.connect(self.search)
+        for narrow in (self.author, self.architecture):
+            narrow.textChanged.connect(self._pause.start)
+        for field in (self.field, self.author, self.architecture):
+            field.returnPressed.connect(self.search)
         for combo in (self.sort, self.licence, self.task):
             combo.activated.connect(self.search)
         session.connected.connect(self._begin)
@@ -112,6 +124,8 @@ class FindPage(QWidget):
         """Return what the fields ask for."""
         return HubQuery(
             text=self.field.text().strip(),
+            author=self.author.text().strip(),
+            architecture=self.architecture.text().strip(),
             sort=cast(Sort, self.sort.currentData()),
             licence=self.licence.currentData(),
             task=self.task.currentData(),
@@ -184,10 +198,8 @@ class FindPage(QWidget):
             card.hide()
             card.deleteLater()
         self._cards = []
-        words = self.query.text.casefold().split()
-        short = [e for e in self._catalog if _matches(e, words)]
-        if self.licence.currentData() or self.task.currentData():
-            short = []
+        query = self.query
+        short = [e for e in self._catalog if _matches(e, query)]
         listed = {entry.repository for entry in short}
         if short:
             self._add(section_title("To begin with"))
@@ -206,12 +218,14 @@ class FindPage(QWidget):
     def _lay_out(self) -> None:
         filters = QHBoxLayout()
         filters.setSpacing(SIZES["space"])
-        filters.addWidget(self.field, 1)
+        for field in (self.author, self.architecture):
+            filters.addWidget(field, 1)
         for combo in (self.task, self.licence, self.sort):
             filters.addWidget(combo)
         self._column = QVBoxLayout()
         self._column.setSpacing(12)
         column = self.list.column
+        column.addWidget(self.field)
         column.addLayout(filters)
         column.addWidget(self.status)
         column.addWidget(self.problem)
@@ -229,9 +243,28 @@ class FindPage(QWidget):
         outer.addWidget(self.pages)
 
 
-def _matches(entry: CatalogEntry, words: Sequence[str]) -> bool:
+def _matches(entry: CatalogEntry, query: HubQuery) -> bool:
+    """Return whether a model of the short list is what the fields ask for."""
     text = f"{entry.name} {entry.family} {entry.repository} {entry.architecture}".casefold()
-    return all(word in text for word in words)
+    author = query.author.casefold()
+    embeds = query.task == EMBEDDINGS
+    return (
+        all(word in text for word in query.text.casefold().split())
+        and (not author or entry.repository.casefold().startswith(f"{author}/"))
+        and query.architecture.casefold() in entry.architecture.casefold()
+        and (not query.licence or query.licence == entry.licence.casefold())
+        and (not query.task or embeds == (entry.kind == "embedding"))
+    )
+
+
+def _small_field(name: str, tip: str) -> QLineEdit:
+    field = QLineEdit()
+    field.setPlaceholderText(name)
+    field.setAccessibleName(name)
+    field.setToolTip(tip)
+    field.setClearButtonEnabled(True)
+    field.setMinimumWidth(110)
+    return field
 
 
 def _combo(name: str, choices: Sequence[tuple[str, str]]) -> QComboBox:

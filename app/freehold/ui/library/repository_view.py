@@ -105,6 +105,16 @@ class RepositoryView(ScrollPage):
         page = await self._session.client.hub_page(repository)
         self._page = page
         self._show(page)
+        best = next((row for row in self.rows.values() if row.variant.recommended), None)
+        fit = best.variant.fit if best is not None else None
+        if best is not None and fit is not None and fit.level == "estimated":
+            spawn(best, self._make_exact(best), name="exact fit", failed=lambda _error: None)
+
+    async def _make_exact(self, row: VariantRow) -> None:
+        """Read the headers of the variant that is recommended: its fit is then calculated."""
+        facts = await self._session.client.variant_facts(self._repository, row.variant.name)
+        if self.rows.get(row.variant.name) is row:
+            row.show_exact(facts)
 
     # --- actions -------------------------------------------------------------------------
 

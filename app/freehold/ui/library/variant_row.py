@@ -40,6 +40,7 @@ class VariantRow(QWidget):
         super().__init__(parent)
         self.variant = variant
         self._ref = variant.ref
+        self._is_too_large = False
         self.name = ElidedLabel(variant.name or "Model", "strong")
         self.best = text_label("Recommended", "chip-accent")
         self.best.setVisible(variant.recommended)
@@ -87,10 +88,16 @@ class VariantRow(QWidget):
         self.facts.setText(facts_words(facts))
         self.facts.show()
         self.inspect.hide()
+        self.show_exact(facts)
+
+    def show_exact(self, facts: VariantFacts) -> None:
+        """Show the planner's fit in place of the one made from the size alone."""
         self.fit.setText(facts.fit.label)
+        self.fit.setToolTip(f"{facts.fit.reason} ({facts.fit.level})")
         set_role(self.fit, "role", fit_role(facts.fit))
-        self.reason.setText(facts.fit.reason)
-        self.reason.show()
+        if not self._is_too_large:
+            self.reason.setText(facts.fit.reason)
+            self.reason.show()
 
     def show_problem(self, text: str) -> None:
         """Show why the headers could not be read."""
@@ -110,7 +117,8 @@ class VariantRow(QWidget):
             self.fit.setToolTip(variant.fit.reason)
             set_role(self.fit, "role", fit_role(variant.fit))
         needed = variant.bytes + variant.bytes // 10
-        if not variant.ref and free_bytes and needed > free_bytes:
+        self._is_too_large = bool(not variant.ref and free_bytes and needed > free_bytes)
+        if self._is_too_large:
             self.reason.setText(
                 f"Too large for the disk: {format_bytes(needed)} are needed,"
                 f" {format_bytes(free_bytes)} are free."
