@@ -48,7 +48,7 @@ def examine(path: Path) -> Inspected:
     wanted = expected_sums(path.parent).get(path.name)
     stamp = found.files[0]
     if wanted is not None and _sha256(path, stamp.size_bytes, stamp.modified_ns) != wanted:
-        raise _lost("invalid_model", path, "is damaged (its checksum is another)")
+        raise _lost("invalid_model", path, "is damaged (its checksum does not match)")
     return found
 
 

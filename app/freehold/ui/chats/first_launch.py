@@ -159,7 +159,7 @@ def machine_lines(inventory: Inventory) -> tuple[str, str]:
         name = f"{gpu.name.removeprefix('NVIDIA ')}{size}"
         names[name] = names.get(name, 0) + 1
     gpus = [f"{count} × {name}" if count > 1 else name for name, count in names.items()]
-    parts = gpus or ["No graphics card in use: models run on the processor"]
+    parts = gpus or ["No graphics card in use"]
     if inventory.disks:
         parts.append(f"{format_bytes(inventory.disks[0].free_bytes)} free for models")
     return first, "  ·  ".join(parts)
