@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from doubles.big_models import gpt_oss_120b, kimi_k2, kimi_k3
+from doubles.golden import GOLDEN, PUBLISHED_BYTES
 from doubles.models import small_model, tiny_embedder, tiny_llama, tiny_model
 from freehold.engine.process import ProcessEngine
 from freehold.engine.requests import LoadOptions
@@ -102,61 +103,6 @@ async def test_half_a_terabyte_is_planned_in_a_moment(tmp_path: Path) -> None:
     assert time.perf_counter() - started < 4.0
     assert plan.verdict == "gpu"
     assert sum(device.expert_layers for device in plan.devices) == 60
-
-
-# Verdict, and how many of the model's expert layers are on GPUs and in RAM.
-GOLDEN = {
-    "UD-TQ1_0": {
-        "laptop-16gb": ("disk", 0, 0),
-        "h100-64gb": ("disk", 18, 14),
-        "h100-512gb": ("gpu+ram", 18, 42),
-        "2xh100-512gb": ("gpu+ram", 39, 21),
-        "8xh200": ("gpu", 60, 0),
-    },
-    "UD-Q2_K_XL": {
-        "laptop-16gb": ("disk", 0, 0),
-        "h100-64gb": ("disk", 11, 9),
-        "h100-512gb": ("gpu+ram", 11, 49),
-        "2xh100-512gb": ("gpu+ram", 25, 35),
-        "8xh200": ("gpu", 60, 0),
-    },
-    "Q4_K_M": {
-        "laptop-16gb": ("no", 0, 0),
-        "h100-64gb": ("disk", 6, 5),
-        "h100-512gb": ("disk", 6, 49),
-        "2xh100-512gb": ("gpu+ram", 14, 46),
-        "8xh200": ("gpu", 60, 0),
-    },
-    "K3 UD-IQ1_S": {
-        "laptop-16gb": ("no", 0, 0),
-        "h100-64gb": ("disk", 7, 6),
-        "h100-512gb": ("disk", 7, 59),
-        "2xh100-512gb": ("gpu+ram", 17, 52),
-        "8xh200": ("gpu", 69, 0),
-    },
-    "K3 Q4": {
-        "laptop-16gb": ("no", 0, 0),
-        "h100-64gb": ("disk", 3, 2),
-        "h100-512gb": ("disk", 3, 24),
-        "2xh100-512gb": ("disk", 6, 24),
-        "8xh200": ("gpu+ram", 54, 15),
-    },
-    "gpt-oss-120b": {
-        "laptop-16gb": ("disk", 0, 3),
-        "h100-64gb": ("gpu", 36, 0),
-        "h100-512gb": ("gpu", 36, 0),
-        "2xh100-512gb": ("gpu", 36, 0),
-        "8xh200": ("gpu", 36, 0),
-    },
-}
-PUBLISHED_BYTES = {
-    "UD-TQ1_0": 245 * GB,
-    "UD-Q2_K_XL": 381 * GB,
-    "Q4_K_M": 579 * 2**30,
-    "K3 UD-IQ1_S": 594 * GB,
-    "K3 Q4": 1_509 * GB,
-    "gpt-oss-120b": 65 * GB,
-}
 
 
 def header(folder: Path, name: str) -> Path:

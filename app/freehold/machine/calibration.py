@@ -20,7 +20,7 @@ from freehold.machine.plan.speed import GpuSpeed, distinct_experts
 from freehold.wire_machine import CalibrationInfo, GpuCalibration
 
 # The gauges of matrices, and the type each of them shows.
-KINDS: Final = {"q8_0": "Q8_0", "q4_0": "Q4_0", "q4_k": "Q4_K", "q6_k": "Q6_K", "f16": "F16"}
+KINDS: Final = {"q8_0": "Q8_0", "q4_k": "Q4_K", "q6_k": "Q6_K"}
 SHOWN: Final = "Q8_0"
 ROUNDS: Final = 4  # of fitting: each part is found with the others as they were
 # A part that the others leave nothing of is not free: it is lost in the noise.

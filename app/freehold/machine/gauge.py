@@ -12,7 +12,7 @@ import random
 import statistics
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from freehold.engine.process import ProcessEngine
@@ -61,6 +61,11 @@ class Gauge:
         self._steps: list[StepRecord] = []
         self._seed = random.Random(1)  # noqa: S311 - tokens that mean nothing
         engine.on_steps = self._take
+
+    @property
+    def pid(self) -> int | None:
+        """Return the engine's process id."""
+        return self._engine.pid
 
     def _take(self, told: Steps) -> None:
         self._steps += told.steps
@@ -118,6 +123,16 @@ def read_steps(steps: list[StepRecord], streams: int, prompt_tokens: int) -> Rea
         decode_s=quick_time(periods),
         prefill_s=sum(end - start for start, end, _ in prompts),
         chunk_tokens=max((sum(work[1] for work in step[2]) for step in prompts), default=0),
+    )
+
+
+def quickest(readings: Sequence[Reading]) -> Reading:
+    """Return the quickest answer and the quickest prompt of the same run done several times."""
+    return replace(
+        readings[0],
+        decode_s=min(reading.decode_s for reading in readings),
+        prefill_s=min(reading.prefill_s for reading in readings),
+        context_tokens=statistics.median(reading.context_tokens for reading in readings),
     )
 
 

@@ -15,7 +15,7 @@ from freehold.machine.plan.cpu_speed import CpuSpeed
 from freehold.machine.plan.speed import GpuSpeed, MachineSpeed
 from freehold.paths import resources
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 GB: Final = 1_000_000_000
 # What an operating system and its programs take before a model comes.
 SYSTEM_GIGABYTES: Final = 2.0
@@ -32,7 +32,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
 class GpuProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A card and its peak figures."""
+    """A card and its peak figures. estimated: the names of those without a source."""
 
     name: Text
     usable_gigabytes: Positive
@@ -43,10 +43,11 @@ class GpuProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     source: Text
     price_usd: Positive | None = None
     checked_on: datetime.date | None = None
+    estimated: tuple[str, ...] = ()
 
 
 class MachineProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A whole machine; `gpus` names cards of the same file."""
+    """A whole machine; `gpus` names cards of the same file. estimated: as of a card."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: Text
@@ -60,6 +61,7 @@ class MachineProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     gpus: tuple[str, ...] = ()
     price_usd: Positive | None = None
     checked_on: datetime.date | None = None
+    estimated: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

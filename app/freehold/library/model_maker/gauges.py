@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from freehold.gguf.ggml_types import F16, Q4_0, Q4_K, Q6_K, Q8_0, GgmlType
+from freehold.gguf.ggml_types import Q4_K, Q6_K, Q8_0, GgmlType
 from freehold.gguf.writer import MetadataValue, TensorData, write_gguf
 from freehold.library.model_maker import kimi, llama
 from freehold.library.model_maker.tensors import TensorMaker
@@ -16,10 +16,8 @@ from freehold.library.model_maker.tensors import TensorMaker
 DENSE: Final = llama.LlamaShape(2, 2048, 16, 4, 5632, 8192)
 KINDS: Final[Mapping[str, GgmlType]] = {
     "q8_0": Q8_0,
-    "q4_0": Q4_0,
     "q4_k": Q4_K,
     "q6_k": Q6_K,
-    "f16": F16,
 }
 HEADS: Final = llama.LlamaShape(4, 512, 8, 4, 512, 8192)
 FEW_NODES: Final = replace(kimi.TINY, context_tokens=8192)
@@ -60,8 +58,6 @@ def write_gauge(name: str, path: Path) -> int:
         tensors = list(kimi.tensors(shape, words, make))
     else:
         dense = HEADS if name == "heads" else replace(DENSE, kind=KINDS[name])
-        if name == "f16":
-            dense = replace(dense, layers=1)  # true random numbers take their time
         words = llama.vocabulary()
         metadata |= {"general.architecture": "llama"}
         metadata |= llama.metadata(dense, "llama", dense.context_tokens)

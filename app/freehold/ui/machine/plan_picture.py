@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from freehold.ui.machine.plan_bar import HATCHED, PART_WORDS, DeviceRow, part_token, slices
 from freehold.ui.state.machine import PlanView
 from freehold.ui.theme import SIZES, Theme
-from freehold.ui.widgets.labels import prose, set_role, text_label
+from freehold.ui.widgets.labels import ElidedLabel, prose, set_role, text_label
 from freehold.units import format_bytes, format_rate
 from freehold.wire_machine import Plan, RealRuns
 
@@ -115,7 +115,7 @@ class PlanPicture(QWidget):
         self._rows: list[DeviceRow] = []
         self.verdict = text_label("", "chip")
         self.speed = text_label("", "strong")
-        self.basis = text_label("", "small")
+        self.basis = ElidedLabel("", "small")
         self.real = text_label("", "muted", wrap=True)
         self.real.hide()
         self.problem = text_label("", "danger", wrap=True)
@@ -135,8 +135,9 @@ class PlanPicture(QWidget):
         column.setSpacing(SIZES["space-2"])
         head = QHBoxLayout()
         head.setSpacing(SIZES["space"])
-        for widget in (self.verdict, self.speed, self.basis):
-            head.addWidget(widget)
+        head.addWidget(self.verdict)
+        head.addWidget(self.speed)
+        head.addWidget(self.basis, 100)
         head.addStretch(1)
         column.addLayout(head)
         column.addWidget(self.real)
