@@ -71,6 +71,12 @@ def test_russian_words_are_found_in_other_forms() -> None:
     assert search(read_manual(HELP, "ru"), "ещё") == search(read_manual(HELP, "ru"), "еще")
 
 
+def test_where_no_section_holds_all_words_those_with_most_are_found() -> None:
+    pages = read_manual(HELP, "en")
+    assert search(pages, "checksum zzz") == search(pages, "checksum")
+    assert [hit.key for hit in search(pages, "h100 price")][:2] == ["own-or-rent"] * 2
+
+
 def test_a_snippet_shows_the_word_and_no_marks() -> None:
     for word in ("checksum", "Shelly", "11711"):
         hit = search(read_manual(HELP, "en"), word)[0]
@@ -78,7 +84,7 @@ def test_a_snippet_shows_the_word_and_no_marks() -> None:
         assert not set(hit.snippet) & set("*`|")
 
 
-@pytest.mark.parametrize("words", ["", "   ", "zzz", "checksum zzz"])
+@pytest.mark.parametrize("words", ["", "   ", "zzz", "qqq zzz"])
 def test_nothing_is_found_for_nothing(words: str) -> None:
     assert search(read_manual(HELP, "en"), words) == ()
 

@@ -45,8 +45,8 @@ CONTENTS_WIDTH: Final = 264
 ARTICLE_WIDTH: Final = 720
 SETTLING_MS: Final = 500
 WORDS: Final = {
-    "en": ("Help", "Search the manual", "Nothing in the manual holds all of these words."),
-    "ru": ("Справка", "Поиск в руководстве", "Всех этих слов в руководстве нет."),
+    "en": ("Help", "Search the manual", "Nothing in the manual holds these words."),
+    "ru": ("Справка", "Поиск в руководстве", "Этих слов в руководстве нет."),
 }
 
 

@@ -50,7 +50,7 @@ class ManualPage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A section in which all words of a search occur, and where the first one stands."""
+    """A section that a search found, and where the first of its words stands."""
 
     key: str
     title: str
@@ -87,20 +87,26 @@ def make_page(key: str, text: str) -> ManualPage:
 
 
 def search(pages: tuple[ManualPage, ...], words: str) -> tuple[Hit, ...]:
-    """Return the sections that hold every word, those with a word in their heading first."""
+    """Return the sections that hold the most of the words.
+
+    Those of pages that hold more of them come first, then those with one in the heading.
+    """
     wanted = [_stem(word) for word in _fold(words).split()]
-    if not wanted:
-        return ()
-    found: list[tuple[int, Hit]] = []
+    found: list[tuple[int, int, Hit]] = []
     for page in pages:
+        whole = _fold(page.text)
+        absent = sum(word not in whole for word in wanted)
         for section in page.sections:
             heading = _fold(f"{page.title} {section.heading}")
             text = plain(section.text)
-            if all(word in heading or word in _fold(text) for word in wanted):
-                rank = sum(word not in heading for word in wanted)
-                snippet = _snippet(text, wanted)
-                found.append((rank, Hit(page.key, page.title, section.heading, snippet)))
-    return tuple(hit for _, hit in sorted(found, key=lambda pair: pair[0]))
+            count = sum(word in heading or word in _fold(text) for word in wanted)
+            if count:
+                rank = 100 * absent + sum(word not in heading for word in wanted)
+                hit = Hit(page.key, page.title, section.heading, _snippet(text, wanted))
+                found.append((count, rank, hit))
+    most = max((count for count, _, _ in found), default=0)
+    best = [(rank, hit) for count, rank, hit in found if count == most]
+    return tuple(hit for _, hit in sorted(best, key=lambda pair: pair[0]))
 
 
 def plain(markdown: str) -> str:
