@@ -117,6 +117,8 @@ async def test_headers_are_read_before_the_download_and_once(client: HttpClient,
     assert (facts.architecture, facts.experts, facts.experts_used) == ("deepseek2", 384, 8)
     assert facts.bytes_by_part["experts"] > 0
     assert facts.fit.level == "calculated"
+    shown = {v.name: v for v in (await client.hub_page(TINY)).variants}
+    assert shown["Q8_0"].fit == facts.fit, "the page says what the planner said"
     assert 0 < facts.read_bytes <= tiny_model().stat().st_size
     before = len(hub.seen("cdn", "GET"))
     assert (await client.variant_facts(TINY, "q8_0")).read_bytes == 0

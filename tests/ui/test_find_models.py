@@ -113,14 +113,14 @@ async def test_without_a_network_the_short_list_stays_and_the_reason_is_said(
     page.finder.search()
     await until(lambda: page.finder.problem.isVisible())
     assert "offline mode" in page.finder.problem.text()
-    assert len(page.finder.cards()) > 10
+    assert len(page.finder.cards()) > 5
 
 
 async def test_a_page_shows_variants_their_fit_and_the_card(page: LibraryPage) -> None:
     await open_kimi(page)
     rows = page.finder.view.rows
     assert list(rows) == ["UD-TQ1_0", "UD-Q2_K_XL", "UD-Q4_K_XL", "Q8_0"]
-    assert rows["UD-Q2_K_XL"].best.isVisible()
+    await until(rows["UD-Q2_K_XL"].best.isVisible)
     assert not rows["UD-Q4_K_XL"].best.isVisible()
     assert rows["Q8_0"].fit.text() == "Needs the disk"
     assert "Too large for the disk" in rows["Q8_0"].reason.text()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Literal, cast
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -29,6 +30,7 @@ from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.cards import section_title
 from freehold.ui.widgets.labels import text_label
 from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.ui.widgets.virtual_column import VirtualColumn
 from freehold.wire_library import CatalogEntry, HubModel, HubQuery
 
 Sort = Literal["trending", "downloads", "likes", "newest"]
@@ -78,7 +80,6 @@ class FindPage(QWidget):
         self._session, self._theme = session, theme
         self._catalog: tuple[CatalogEntry, ...] = ()
         self._found: tuple[HubModel, ...] = ()
-        self._cards: list[QWidget] = []
         self._task: asyncio.Task[None] | None = None
         self.setAccessibleName("Find models")
         self.list = ScrollPage("Find models", "")
@@ -94,6 +95,10 @@ class FindPage(QWidget):
         self.sort = _combo("Order", SORTS)
         self.licence = _combo("Licence", LICENCES)
         self.task = _combo("Task", TASKS)
+        self._made: dict[str, Callable[[], QWidget]] = {}
+        self.results: VirtualColumn[QWidget] = VirtualColumn(
+            self.list, lambda key: self._made[key]()
+        )
         self.status = text_label("", "muted", wrap=True)
         self.problem = text_label("", "danger", wrap=True)
         self.again = push_button(theme, "Try again", self.search)
@@ -149,8 +154,10 @@ class FindPage(QWidget):
         self.pages.setCurrentWidget(self.view)
 
     def cards(self) -> list[ResultCard]:
-        """Return the cards that are shown."""
-        return [card for card in self._cards if isinstance(card, ResultCard)]
+        """Return the cards that exist: those near the screen, from top to bottom."""
+        cards = self.results.cards
+        ordered = [cards[key] for key in self.results.keys if key in cards]
+        return [card for card in ordered if isinstance(card, ResultCard)]
 
     def _show_token(self) -> None:
         spawn(self, self._change_token(), name="token", failed=self._session.show_error)
@@ -194,26 +201,25 @@ class FindPage(QWidget):
         self.status.setVisible(bool(text))
 
     def _show(self) -> None:
-        for card in self._cards:
-            card.hide()
-            card.deleteLater()
-        self._cards = []
         query = self.query
         short = [e for e in self._catalog if _matches(e, query)]
         listed = {entry.repository for entry in short}
-        if short:
-            self._add(section_title("To begin with"))
-            for entry in short:
-                self._add(catalog_card(self._theme, entry, self.open_repository))
         others = [model for model in self._found if model.repository not in listed]
+        self._made = {}
+        if short:
+            self._made["To begin with"] = lambda: section_title("To begin with")
+        for entry in short:
+            self._made[f"short {entry.repository}"] = partial(
+                catalog_card, self._theme, entry, self.open_repository
+            )
         if others:
-            self._add(section_title("On the hub"))
-            for model in others:
-                self._add(hub_card(self._theme, model, self.open_repository))
-
-    def _add(self, widget: QWidget) -> None:
-        self._cards.append(widget)
-        self._column.addWidget(widget)
+            self._made["On the hub"] = lambda: section_title("On the hub")
+        for model in others:
+            self._made[f"hub {model.repository}"] = partial(
+                hub_card, self._theme, model, self.open_repository
+            )
+        self.results.clear()
+        self.results.show_keys(list(self._made))
 
     def _lay_out(self) -> None:
         filters = QHBoxLayout()
@@ -222,15 +228,13 @@ class FindPage(QWidget):
             filters.addWidget(field, 1)
         for combo in (self.task, self.licence, self.sort):
             filters.addWidget(combo)
-        self._column = QVBoxLayout()
-        self._column.setSpacing(12)
         column = self.list.column
         column.addWidget(self.field)
         column.addLayout(filters)
         column.addWidget(self.status)
         column.addWidget(self.problem)
         column.addWidget(self.again, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addLayout(self._column)
+        column.addWidget(self.results)
         column.addStretch(1)
         self._say("")
         self.problem.hide()

@@ -30,10 +30,13 @@ class VirtualColumn(QWidget, Generic[Card]):
         self,
         area: QScrollArea,
         make: Callable[[str], Card],
-        fill: Callable[[Card, str], None],
+        fill: Callable[[Card, str], None] | None = None,
         parent: QWidget | None = None,
     ) -> None:
-        """Make an empty column; `make` builds a card, `fill` shows another row in one."""
+        """Make an empty column; `make` builds a card, `fill` shows another row in one.
+
+        Without `fill` cards that leave the screen are deleted.
+        """
         super().__init__(parent)
         self._area, self._make, self._fill = area, make, fill
         self._keys: tuple[str, ...] = ()
@@ -70,9 +73,15 @@ class VirtualColumn(QWidget, Generic[Card]):
     def refresh(self, key: str) -> None:
         """Fill the card of a row again, if it has one."""
         card = self._cards.get(key)
-        if card is not None:
+        if card is not None and self._fill is not None:
             self._fill(card, key)
             self._later.start()
+
+    def clear(self) -> None:
+        """Show nothing, and forget every card: what is shown under a key next may differ."""
+        self._keys = ()
+        self._heights.clear()
+        self.place()
 
     def card(self, key: str) -> Card:
         """Return the card of a row, bringing it onto the screen if it has none.
@@ -105,9 +114,12 @@ class VirtualColumn(QWidget, Generic[Card]):
     def _drop_strangers(self) -> None:
         known = set(self._keys)
         for key in [key for key in self._cards if key not in known]:
-            card = self._cards.pop(key)
-            card.hide()
-            card.deleteLater()
+            self._delete(key)
+
+    def _delete(self, key: str) -> None:
+        card = self._cards.pop(key)
+        card.hide()
+        card.deleteLater()
 
     def _place(self) -> None:
         # Heights are known once the cards exist; twice is enough for the guess to come right.
@@ -118,7 +130,10 @@ class VirtualColumn(QWidget, Generic[Card]):
             for key in [key for key in wanted if key not in self._cards]:
                 self._bind(key, spare)
             for key in spare:
-                self._cards[key].hide()
+                if self._fill is None:
+                    self._delete(key)
+                else:
+                    self._cards[key].hide()
             if not self._measure(wanted):
                 break
         tops = dict(zip(self._keys, self._tops(), strict=True))
@@ -132,7 +147,7 @@ class VirtualColumn(QWidget, Generic[Card]):
 
     def _bind(self, key: str, spare: list[str]) -> None:
         """Give a row a card: one that is no longer needed, or a new one."""
-        if spare:
+        if spare and self._fill is not None:
             card = self._cards.pop(spare.pop())
             self._fill(card, key)
         else:
