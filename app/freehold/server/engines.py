@@ -156,6 +156,12 @@ class EngineSupervisor:
         if slot is not None and slot.phase not in ("loading", "ready"):
             slot.request = request
 
+    async def lose(self, device: str, error: AppError) -> None:
+        """End every engine that uses a device that is gone."""
+        for slot in list(self._slots.values()):
+            if slot.engine is not None and slot.info and device in slot.info.devices:
+                await self._crashed(slot, slot.engine, error)
+
     # --- life
 
     async def start(self) -> None:

@@ -32,6 +32,7 @@ from freehold.server.document_room import DocumentRoom, join_documents
 from freehold.server.engine_slot import to_error_info
 from freehold.server.engines import EngineSupervisor
 from freehold.server.folder_watch import FolderWatch
+from freehold.server.gpu_watch import GpuWatch
 from freehold.server.header_plan import HeaderPlanner
 from freehold.server.learning import Learner
 from freehold.server.library_rooms import LibraryRooms, join_library
@@ -102,6 +103,7 @@ class House:
     machine: MachineDesk
     tuning: TuneDesk
     learner: Learner
+    gpu_watch: GpuWatch
     models: ModelChoice
     conversations: Conversations
     turns: Turns
@@ -129,6 +131,7 @@ class House:
         await self.conversations.recover()
         await self.take_bundled()
         await self.engines.start()
+        self.gpu_watch.start()
         await self.documents.start()
         await self.rooms.start()
         if self.folders is not None:
@@ -161,6 +164,7 @@ class House:
         await self.rooms.close()
         await self.trials.close()
         await self.engines.close()
+        await self.gpu_watch.close()
         await self.learner.close()
         await self.machine.close()
         await self.metering.close()
@@ -234,6 +238,7 @@ def build_house(
         machine=machine,
         tuning=TuneDesk(machine.places, models.resolve, engines),
         learner=learner,
+        gpu_watch=GpuWatch(machine.places, engines, paths.models),
         models=choice,
         conversations=Conversations(database, bus.publish),
         turns=Turns(

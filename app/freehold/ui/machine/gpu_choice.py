@@ -261,8 +261,9 @@ class GpuChoice(QWidget):
         if options.devices is None:
             return
         self.cpu_only.setChecked(not options.devices)
+        here = {row.device for row in self.rows}
         wanted = {name: place for place, name in enumerate(options.devices)}
-        if wanted:
+        if wanted.keys() & here:  # a GPU that is gone cannot be chosen again
             for row in self.rows:
                 row.box.setChecked(row.device in wanted)
             last = len(wanted)
