@@ -45,7 +45,7 @@ class DocumentsDriver:
         attachments = self._chats.side.attachments
         await until(lambda: attachments.items and not attachments.busy, timeout_s=60)
         strip = self._chats.composer.strip
-        await until(lambda: tuple(chip.item for chip in strip.chips) == attachments.items)
+        await until(lambda: strip.items == attachments.items)
         return True
 
     def _send(self, kind: type, paths: str) -> None:

@@ -64,7 +64,7 @@ async def page(
     page.resize(1000, 800)
     page.show()
     await until(lambda: page.shelf.loaded)
-    await until(lambda: len(page._rows) == 3 and page._cards)
+    await until(lambda: len(page.rows.cards) == 3 and page.cards.cards)
     yield page
     page.close()
     page.deleteLater()
@@ -155,7 +155,7 @@ async def test_deleting_asks_and_says_what_goes(
     page.row("d1").remove_button.click()
     await until(lambda: dialogs(page, Question))
     dialogs(page, Question)[0].choose("delete")
-    await until(lambda: "d1" not in workstation.documents.known and "d1" not in page._rows)
+    await until(lambda: "d1" not in workstation.documents.known and "d1" not in page.rows.keys)
     page.row("d3").remove_button.click()
     await until(lambda: "d3" not in workstation.documents.known), "nothing is lost with it"
 
@@ -198,7 +198,7 @@ async def test_a_collection_is_made_renamed_paused_rebuilt_and_deleted(
     page.card("c1").menu.actions()[-1].trigger()
     await until(lambda: dialogs(page, Question))
     dialogs(page, Question)[0].choose("delete")
-    await until(lambda: "c1" not in workstation.documents.made and "c1" not in page._cards)
+    await until(lambda: "c1" not in workstation.documents.made and "c1" not in page.cards.keys)
 
 
 async def test_the_files_of_a_collection_say_what_became_of_them(
@@ -221,12 +221,12 @@ async def test_filtering_adding_and_what_fails(
     page: DocumentsPage, workstation: FakeClient, tmp_path: Path
 ) -> None:
     QTest.keyClicks(page.filter, "lease")
-    await until(lambda: list(page._rows) == ["d1"])
+    await until(lambda: page.rows.keys == ("d1",))
     assert page.collections_card.isHidden()
     page.filter.clear()
     (tmp_path / "new.txt").write_text("words")
     page.add([str(tmp_path)])
-    await until(lambda: any(r.name.text() == "new.txt" for r in page._rows.values()))
+    await until(lambda: any(r.name.text() == "new.txt" for r in page.rows.cards.values()))
     refusal = AppError("payload_too_large", "The disk is full.", "Free some room.")
     workstation.documents.fail_next("documents.add", refusal)
     page.add([str(tmp_path / "new.txt")])
@@ -253,6 +253,19 @@ async def test_another_model_for_the_search_is_chosen(
     page.search.embedder.setCurrentIndex(1)
     page.search.embedder.activated.emit(1)
     await until(lambda: workstation.documents.stored_abilities.embedder == "bge-small")
+
+
+async def test_of_many_documents_only_those_near_the_screen_exist(
+    page: DocumentsPage, workstation: FakeClient
+) -> None:
+    for n in range(200):
+        info = msgspec.structs.replace(LEASE, id=f"x{n}", name=f"{n:03}.pdf")
+        workstation.documents.known[info.id] = info
+    page.shelf.refresh()
+    await until(lambda: len(page.rows.keys) == 203)
+    await until(lambda: page.rows.cards)
+    assert len(page.rows.cards) < 40
+    assert page.row("x150").name.text() == "150.pdf"
 
 
 async def test_without_documents_the_page_teaches(

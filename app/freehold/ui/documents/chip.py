@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from freehold.ui.chats.tips import plain_tip
@@ -22,10 +22,12 @@ from freehold.ui.state.attachments import Attachment
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.buttons import icon_button
 from freehold.ui.widgets.labels import ElidedLabel, set_role, text_label
+from freehold.wire import ErrorInfo
 
 WIDTH: Final = 232
 ERROR_WIDTH: Final = 348
 ICON: Final = 20
+BESIDE: Final = 82  # pixels of a chip's width that are not its words
 
 
 class Chip(QFrame):
@@ -39,7 +41,6 @@ class Chip(QFrame):
         self._theme = theme
         self.item = item
         self._share: float | None = None
-        self._height: int | None = None
         self.setProperty("docChip", "plain")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._icon = QLabel(self)
@@ -56,7 +57,7 @@ class Chip(QFrame):
         text.setContentsMargins(0, 0, 0, 0)
         for label in (self.name, self.words, self.problem):
             text.addWidget(label)
-        self._row = row = QHBoxLayout(self)
+        row = QHBoxLayout(self)
         row.setContentsMargins(10, 6, 4, 7)
         row.setSpacing(7)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
@@ -74,7 +75,7 @@ class Chip(QFrame):
         self.name.setText(item.name)
         self._share = None
         if failure is not None:
-            words = f"{failure.message} {failure.hint}".strip()
+            words = failure_words(failure)
         elif item.collection is not None:
             words = collection_words(item.collection)
         elif document is not None:
@@ -96,21 +97,8 @@ class Chip(QFrame):
         self.setCursor(
             Qt.CursorShape.PointingHandCursor if may_open else Qt.CursorShape.ArrowCursor
         )
-        self._height = None
         self._paint_icon()
         self.update()
-
-    def wanted_height(self) -> int:
-        """Return how high the chip must be at its width."""
-        if self._height is None:
-            self.ensurePolished()
-            self._height = max(44, self._row.totalHeightForWidth(self.width()))
-        return self._height
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
-            self._height = None
 
     def _tip(self, words: str) -> str:
         document = self.item.document
@@ -162,3 +150,20 @@ class Chip(QFrame):
     def _open(self) -> None:
         if self.item.is_ready and self.item.document is not None:
             self.opened.emit(self.item.key)
+
+
+def failure_words(failure: ErrorInfo) -> str:
+    """Return cause and next step."""
+    return f"{failure.message} {failure.hint}".strip()
+
+
+def chip_size(item: Attachment, theme: Theme) -> QSize:
+    """Return how large an attachment's chip is; known without making one."""
+    metrics = QFontMetrics(theme.font("small"))
+    lines = metrics.lineSpacing()
+    if item.failure is None:
+        return QSize(WIDTH, max(44, 2 * lines + 15))
+    inside = QRect(0, 0, ERROR_WIDTH - BESIDE, 10_000)
+    words = failure_words(item.failure)
+    text = metrics.boundingRect(inside, int(Qt.TextFlag.TextWordWrap), words)
+    return QSize(ERROR_WIDTH, lines + text.height() + 16)

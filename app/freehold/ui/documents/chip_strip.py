@@ -1,6 +1,7 @@
 """The chips above the composer: they wrap, and scroll when they would take too much room.
 
-Once a question was asked they fold into one line, since the documents stay in scope.
+Only the chips that are seen exist, so that hundreds of files cost no more than a dozen. Once a
+question was asked they fold into one line, since the documents stay in scope.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QRect, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from freehold.ui.documents.chip import Chip
+from freehold.ui.documents.chip import Chip, chip_size
 from freehold.ui.documents.words import counted
 from freehold.ui.icons import set_icon
 from freehold.ui.state.attachments import Attachment
@@ -22,29 +23,83 @@ from freehold.ui.widgets.labels import text_label
 
 GAP: Final = 8
 MOST_HEIGHT: Final = 176  # more than three rows scroll
-MADE_AT_ONCE: Final = 6
+AROUND: Final = 48  # pixels above and below what is seen whose chips exist too
 
 
-class _Flow(QWidget):
-    """Widgets side by side, wrapping; as high as its rows need."""
+class _Flow(QScrollArea):
+    """Places for chips side by side, wrapping; chips where they are seen."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.chips: list[Chip] = []
+    removed = Signal(str)
+    opened = Signal(str)
 
-    def place(self, width: int) -> int:
-        """Give every chip its place in a width; return the height."""
-        left = top = row_height = 0
-        for chip in self.chips:
-            height = chip.wanted_height()
-            if left and left + chip.width() > width:
-                left, top, row_height = 0, top + row_height + GAP, 0
-            chip.setGeometry(left, top, chip.width(), height)
-            left += chip.width() + GAP
-            row_height = max(row_height, height)
-        height = top + row_height
-        self.setFixedSize(max(width, 1), max(height, 1))
-        return height
+    def __init__(self, theme: Theme, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._items: dict[str, Attachment] = {}
+        self._places: dict[str, QRect] = {}
+        self.chips: dict[str, Chip] = {}
+        self._inside = QWidget()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(self._inside)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.verticalScrollBar().valueChanged.connect(self._make_seen)
+
+    def show_items(self, items: Sequence[Attachment], width: int) -> None:
+        """Give every item its place in a width, and those that are seen a chip."""
+        self._items = {item.key: item for item in items}
+        height = self._place(width)
+        if height > MOST_HEIGHT:
+            bar = self.verticalScrollBar().sizeHint().width()
+            height = self._place(width - bar)
+        self._inside.resize(max(1, width), max(1, height))
+        self.setFixedHeight(max(1, min(height, MOST_HEIGHT)))
+        for key in self.chips.keys() - self._items.keys():
+            self._drop(key)
+        self._make_seen()
+
+    def bring(self, key: str) -> Chip:
+        """Return an item's chip, scrolled to where it is seen. Raises: KeyError."""
+        place = self._places[key]
+        self.verticalScrollBar().setValue(place.top() - GAP)
+        self._make_seen()
+        return self.chips[key]
+
+    def _place(self, width: int) -> int:
+        """Give every item its place; return the height."""
+        left = top = row = 0
+        self._places = {}
+        for item in self._items.values():
+            size = chip_size(item, self._theme)
+            if left and left + size.width() > width:
+                left, top, row = 0, top + row + GAP, 0
+            self._places[item.key] = QRect(left, top, size.width(), size.height())
+            left += size.width() + GAP
+            row = max(row, size.height())
+        return top + row
+
+    def _make_seen(self) -> None:
+        top = self.verticalScrollBar().value() - AROUND
+        bottom = top + min(MOST_HEIGHT, max(self.height(), 1)) + 2 * AROUND
+        for key, place in self._places.items():
+            chip = self.chips.get(key)
+            if place.bottom() < top or place.top() > bottom:
+                if chip is not None and not chip.hasFocus():
+                    self._drop(key)
+                continue
+            if chip is None:
+                chip = self.chips[key] = Chip(self._theme, self._items[key], self._inside)
+                chip.removed.connect(self.removed)
+                chip.opened.connect(self.opened)
+                chip.show()
+            elif chip.item != self._items[key]:
+                chip.show_item(self._items[key])
+            chip.setGeometry(place)
+
+    def _drop(self, key: str) -> None:
+        chip = self.chips.pop(key)
+        chip.hide()
+        chip.deleteLater()
 
 
 class ChipStrip(QFrame):
@@ -57,15 +112,11 @@ class ChipStrip(QFrame):
         super().__init__(parent)
         self._theme = theme
         self._items: tuple[Attachment, ...] = ()
-        self._chips: dict[str, Chip] = {}
         self._folded = False
         self.setAccessibleName("Documents of this chat")
-        self._flow = _Flow()
-        self.area = QScrollArea(self)
-        self.area.setFrameShape(QFrame.Shape.NoFrame)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.area.setWidget(self._flow)
-        self.area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.area = _Flow(theme, self)
+        self.area.removed.connect(self.removed)
+        self.area.opened.connect(self.opened)
         self.fold_button = push_button(theme, "", self.toggle, kind="quiet", icon="chevron-down")
         self.fold_button.setProperty("foldChips", True)
         self.summary = text_label("", "small", parent=self)
@@ -79,37 +130,35 @@ class ChipStrip(QFrame):
         column.setSpacing(4)
         column.addLayout(line)
         column.addWidget(self.area)
-        self._maker = QTimer(self)
-        self._maker.setInterval(0)
-        self._maker.timeout.connect(self._make_some)
         self.hide()
 
     @property
+    def items(self) -> tuple[Attachment, ...]:
+        """Return what is shown, seen or not."""
+        return self._items
+
+    @property
     def chips(self) -> list[Chip]:
-        """Return the chips in order."""
-        return list(self._flow.chips)
+        """Return the chips that exist, in order."""
+        known = self.area.chips
+        return [known[item.key] for item in self._items if item.key in known]
 
     @property
     def is_folded(self) -> bool:
         """Return whether the chips are one line."""
         return self._folded
 
+    def chip(self, key: str) -> Chip:
+        """Return an item's chip, scrolled to where it is seen."""
+        return self.area.bring(key)
+
     def show_items(self, items: Sequence[Attachment]) -> None:
         """Show these attachments; chips whose attachment is the same stay as they are."""
         old, self._items = self._items, tuple(items)
         keys = {item.key for item in items}
-        for key in self._chips.keys() - keys:
-            chip = self._chips.pop(key)
-            self._flow.chips.remove(chip)
-            chip.hide()
-            chip.deleteLater()
         if keys - {item.key for item in old} or failed_keys(items) - failed_keys(old):
             self._folded = False  # what is new is seen
-        for item in items:
-            shown = self._chips.get(item.key)
-            if shown is not None and shown.item != item:
-                shown.show_item(item)
-        self._make_some()
+        self._arrange()
         self.setVisible(bool(items))
 
     def fold(self) -> None:
@@ -123,42 +172,17 @@ class ChipStrip(QFrame):
         self._folded = not self._folded
         self._arrange()
 
-    def _make_some(self) -> None:
-        """Make a few chips at a time: hundreds of files must not stop the window."""
-        made = 0
-        for item in self._items:
-            if item.key in self._chips:
-                continue
-            if made == MADE_AT_ONCE:
-                self._maker.start()
-                break
-            chip = Chip(self._theme, item, self._flow)
-            chip.removed.connect(self.removed)
-            chip.opened.connect(self.opened)
-            chip.show()
-            self._chips[item.key] = chip
-            made += 1
-        else:
-            self._maker.stop()
-        self._flow.chips = [self._chips[i.key] for i in self._items if i.key in self._chips]
-        self._arrange()
-
     def _arrange(self) -> None:
         many = len(self._items) > 3 or self._folded
         self.fold_button.setVisible(many)
         self.summary.setVisible(many)
         self.area.setVisible(not self._folded)
         self._say()
-        bar = self.area.verticalScrollBar().sizeHint().width()
-        width = max(120, self.width())
-        height = self._flow.place(width)
-        if height > MOST_HEIGHT:
-            height = min(MOST_HEIGHT, self._flow.place(width - bar))
-        self.area.setFixedHeight(max(1, height))
+        self.area.show_items(() if self._folded else self._items, max(120, self.width()))
         self.updateGeometry()
 
     def _say(self) -> None:
-        failed = sum(item.failure is not None for item in self._items)
+        failed = len(failed_keys(self._items))
         reading = sum(item.is_busy for item in self._items)
         count = counted(len(self._items), "document")
         set_icon(self.fold_button, self._theme, "chevron-right" if self._folded else "chevron-down")

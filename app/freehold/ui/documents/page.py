@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -34,10 +34,10 @@ from freehold.ui.widgets.cards import Card, section_title
 from freehold.ui.widgets.empty_state import EmptyState
 from freehold.ui.widgets.question import Choice, ask
 from freehold.ui.widgets.scroll_page import ScrollPage
+from freehold.ui.widgets.virtual_column import VirtualColumn
 from freehold.units import format_bytes, format_count
 from freehold.wire_documents import Collection, DocumentInfo
 
-ROWS_AT_ONCE: Final = 8
 TEACHING: Final = (
     "Drop files here or into a chat: PDF, Word, Excel, PowerPoint, OpenDocument, pictures, web"
     " pages, e-books, mail, text and source code, up to 200 files of 500 MB each. They are read on"
@@ -56,8 +56,8 @@ class DocumentsPage(QWidget):
         self._session, self._theme = session, theme
         self.shelf = Shelf(session, self)
         self.setAccessibleName("Documents")
-        self._rows: dict[str, DocumentRow] = {}
-        self._cards: dict[str, CollectionCard] = {}
+        self._documents: dict[str, DocumentInfo] = {}
+        self._collections: dict[str, Collection] = {}
         self._document_actions = DocumentActions(
             open=self._open,
             chat=self.chat_requested.emit,
@@ -78,9 +78,6 @@ class DocumentsPage(QWidget):
         self.list = ScrollPage("Documents")
         self._fill_list()
         self._lay_out()
-        self._more = QTimer(self)
-        self._more.setSingleShot(True)
-        self._more.timeout.connect(self._show)
         self.reader.closed.connect(self._close_reader)
         self.shelf.changed.connect(self._show)
         self.shelf.failed.connect(self.show_error)
@@ -110,10 +107,12 @@ class DocumentsPage(QWidget):
         column.addWidget(self.filter)
         self.collections_title = section_title("Collections")
         self.collections_card = Card()
-        self.collections_card.body.setSpacing(2)
+        self.cards = VirtualColumn(self.list, self._make_card, self._fill_card)
+        self.collections_card.body.addWidget(self.cards)
         self.documents_title = section_title("Documents")
         self.documents_card = Card()
-        self.documents_card.body.setSpacing(2)
+        self.rows = VirtualColumn(self.list, self._make_row, self._fill_row)
+        self.documents_card.body.addWidget(self.rows)
         self.search_title = section_title("How documents are searched")
         self.search = SearchModels(theme)
         self.search.chosen.connect(self.shelf.choose_model)
@@ -245,26 +244,26 @@ class DocumentsPage(QWidget):
     # --- showing ---------------------------------------------------------------------------------
 
     def row(self, document_id: str) -> DocumentRow:
-        """Return the row of a document."""
-        return self._rows[document_id]
+        """Return the row of a document, brought onto the screen."""
+        return self.rows.card(document_id)
 
     def card(self, collection_id: str) -> CollectionCard:
-        """Return the card of a collection."""
-        return self._cards[collection_id]
+        """Return the card of a collection, brought onto the screen."""
+        return self.cards.card(collection_id)
 
     def _show(self) -> None:
         shelf = self.shelf
         words = self.filter.text().casefold().split()
-        documents = [d for d in shelf.documents if _holds(d.name, words)]
-        collections = [c for c in shelf.collections if _holds(c.name, words)]
-        complete = self._place_collections(collections)
-        complete = self._place_documents(documents) and complete
-        if not complete:
-            self._more.start()
-        self.collections_title.setVisible(bool(collections))
-        self.collections_card.setVisible(bool(collections))
-        self.documents_title.setVisible(bool(documents))
-        self.documents_card.setVisible(bool(documents))
+        self._documents = {d.id: d for d in shelf.documents if _holds(d.name, words)}
+        self._collections = {c.id: c for c in shelf.collections if _holds(c.name, words)}
+        for column, items in ((self.cards, self._collections), (self.rows, self._documents)):
+            column.show_keys(tuple(items))
+            for key in column.cards:
+                column.refresh(key)
+        self.collections_title.setVisible(bool(self._collections))
+        self.collections_card.setVisible(bool(self._collections))
+        self.documents_title.setVisible(bool(self._documents))
+        self.documents_card.setVisible(bool(self._documents))
         self.search.show_abilities(shelf.abilities)
         self._say(shelf.documents, shelf.collections)
         if not shelf.loaded:
@@ -273,41 +272,26 @@ class DocumentsPage(QWidget):
             anything = shelf.documents or shelf.collections
             self.stack.setCurrentWidget(self.list if anything else self.empty)
 
-    def _place_documents(self, documents: Sequence[DocumentInfo]) -> bool:
-        """Show these rows in order, making a few at a time; return whether all are there."""
-        _drop_others(self._rows, {d.id for d in documents})
-        made = 0
-        for place, info in enumerate(documents):
-            row = self._rows.get(info.id)
-            if row is None:
-                if made == ROWS_AT_ONCE:
-                    return False
-                row = self._rows[info.id] = DocumentRow(self._theme, info, self._document_actions)
-                made += 1
-            elif row.info != info:
-                row.show_document(info)
-            row.show_abilities(self.shelf.abilities)
-            row.show_uses(self.shelf.uses.get(info.id, ()))
-            _put(self.documents_card, place, row)
-        return True
+    def _make_row(self, key: str) -> DocumentRow:
+        row = DocumentRow(self._theme, self._documents[key], self._document_actions)
+        self._fill_row(row, key)
+        return row
 
-    def _place_collections(self, collections: Sequence[Collection]) -> bool:
-        _drop_others(self._cards, {c.id for c in collections})
-        made = 0
-        for place, item in enumerate(collections):
-            card = self._cards.get(item.id)
-            if card is None:
-                if made == ROWS_AT_ONCE:
-                    return False
-                card = self._cards[item.id] = CollectionCard(
-                    self._theme, item, self._collection_actions
-                )
-                made += 1
-            elif card.collection != item:
-                card.show_collection(item)
-            card.show_uses(self.shelf.uses.get(item.id, ()))
-            _put(self.collections_card, place, card)
-        return True
+    def _fill_row(self, row: DocumentRow, key: str) -> None:
+        row.show_abilities(self.shelf.abilities)
+        if row.info != self._documents[key]:
+            row.show_document(self._documents[key])
+        row.show_uses(self.shelf.uses.get(key, ()))
+
+    def _make_card(self, key: str) -> CollectionCard:
+        card = CollectionCard(self._theme, self._collections[key], self._collection_actions)
+        self._fill_card(card, key)
+        return card
+
+    def _fill_card(self, card: CollectionCard, key: str) -> None:
+        if card.collection != self._collections[key]:
+            card.show_collection(self._collections[key])
+        card.show_uses(self.shelf.uses.get(key, ()))
 
     def _say(self, documents: Sequence[DocumentInfo], collections: Sequence[Collection]) -> None:
         parts = [counted(len(documents), "document")] if documents else []
@@ -318,19 +302,6 @@ class DocumentsPage(QWidget):
         parts += [format_bytes(size)] if size else []
         parts += [f"{format_count(tokens)} tokens (estimated)"] if tokens else []
         self.list.say(" · ".join(parts))
-
-
-def _drop_others(known: dict[str, DocumentRow] | dict[str, CollectionCard], ids: set[str]) -> None:
-    for key in known.keys() - ids:
-        row = known.pop(key)
-        row.hide()
-        row.deleteLater()
-
-
-def _put(card: Card, place: int, row: QWidget) -> None:
-    item = card.body.itemAt(place)
-    if item is None or item.widget() is not row:
-        card.body.insertWidget(place, row)
 
 
 def _holds(name: str, words: Sequence[str]) -> bool:
