@@ -2,8 +2,9 @@
 
 Recall: for every question of the generated corpus, whether a passage that holds the supporting
 words is among the first eight, by BM25 alone, by vectors alone, and by both fused, over all files
-at once. Extraction: words in order against `pdftotext -layout`. Speed: pages a second, the time
-and memory to index 10,000 pages, and the time of a query at 100,000 passages.
+at once. Extraction: words in order against `pdftotext -layout`, pdfminer.six, `docx2txt` and
+LibreOffice, those that are installed. Answers: what a model's citations point at, and how long the
+second question about the same document waits. Then what `freehold bench documents` measures.
 """
 
 from __future__ import annotations
@@ -11,46 +12,46 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import importlib.util
 import json
-import random
-import resource
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "app")]
 
-from doubles.document_corpus import FILLER, Corpus, make_corpus, write_corpus  # noqa: E402
-from freehold.chats import schema as chats_schema  # noqa: E402
-from freehold.documents import index, schema  # noqa: E402
+from bench.document_answers import measure_answers  # noqa: E402
+from doubles.document_corpus import Corpus, make_corpus, write_corpus  # noqa: E402
+from freehold.commands import bench_documents  # noqa: E402
+from freehold.commands.bench_documents import Figures, open_database, show, store  # noqa: E402
+from freehold.documents import index  # noqa: E402
 from freehold.documents.embedding import embed_documents, embed_texts, identity  # noqa: E402
 from freehold.documents.parsing import parse_file  # noqa: E402
 from freehold.documents.retrieval import CANDIDATES, WANTED, fuse  # noqa: E402
-from freehold.documents.values import PageSpan, ParsedDocument  # noqa: E402
+from freehold.documents.values import ParsedDocument  # noqa: E402
 from freehold.documents.vectors import VectorTable  # noqa: E402
 from freehold.engine.process import ProcessEngine  # noqa: E402
 from freehold.engine.requests import LoadOptions  # noqa: E402
-from freehold.paths import Paths, resources  # noqa: E402
+from freehold.paths import resources  # noqa: E402
 from freehold.storage.connection import Database  # noqa: E402
 
 EMBEDDER = resources() / "models" / "all-MiniLM-L6-v2-Q8_0.gguf"
-PAGES = 10_000
-PASSAGES = 100_000
-Figures = dict[str, object]
+STARTER = resources() / "models" / "freehold-starter-Q8_0.gguf"
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text without the marks of Markdown."""
-    return [w for w in text.replace("|", " ").replace("#", " ").split() if w.strip("-")]
+    """Return the words of a text without marks; docx2txt leaves no space between paragraphs."""
+    return re.findall(r"\w+", text)
 
 
 def squeeze(text: str) -> str:
@@ -58,53 +59,88 @@ def squeeze(text: str) -> str:
     return " ".join(text.split())
 
 
-def open_database(folder: Path) -> Database:
-    paths = Paths(folder / "d", folder / "s", folder / "c", folder / "f")
-    paths.create()
-    return Database.open(paths, (chats_schema.SCHEMA, schema.SCHEMA))
-
-
-def store(database: Database, document_id: str, document: ParsedDocument) -> int:
-    prepared = index.prepare(document)
-    database.write_now(
-        partial(index.add, document_id=document_id, document=document, prepared=prepared)
-    )
-    return len(prepared.passages)
-
-
 # --- reading ---------------------------------------------------------------------------------
 
 
+def agreement(mine: str, other: str) -> float:
+    """Return the share of another program's words that are in ours, in order."""
+    ours, theirs = words(mine), words(other)
+    match = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
+    return sum(block.size for block in match.get_matching_blocks()) / max(1, len(theirs))
+
+
+def pdftotext(path: Path) -> str:
+    return _say(["pdftotext", "-layout", str(path), "-"])
+
+
+def pdfminer(path: Path) -> str:
+    from pdfminer.high_level import extract_text  # type: ignore[import-not-found]
+
+    return str(extract_text(str(path)))
+
+
+def docx2txt(path: Path) -> str:
+    return _say(["docx2txt", str(path), "-"])
+
+
+def libreoffice(path: Path) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        _say(["soffice", "--headless", "--convert-to", "txt:Text", "--outdir", folder, str(path)])
+        return next(Path(folder).glob("*.txt")).read_text(encoding="utf-8-sig")
+
+
+def _say(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, check=True, timeout=300).stdout.decode()
+
+
+OTHERS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "pdftotext -layout": (".pdf", pdftotext),
+    "pdfminer.six": (".pdf", pdfminer),
+    "docx2txt": (".docx", docx2txt),
+    "LibreOffice": (".docx", libreoffice),
+}
+
+
+def is_here(name: str) -> bool:
+    """Return whether another program is installed."""
+    if name == "pdfminer.six":
+        return importlib.util.find_spec("pdfminer") is not None
+    return shutil.which({"LibreOffice": "soffice"}.get(name, name.split()[0])) is not None
+
+
 def measure_reading(folder: Path, corpus: Corpus, database: Database) -> Figures:
-    """Read every file of the corpus, store it, and compare PDF with pdftotext."""
-    agreements: list[float] = []
-    pages = 0
-    spent_s = 0.0
-    other_s = 0.0
-    tool = shutil.which("pdftotext")
+    """Read every file of the corpus, store it, and compare with other programs."""
+    parsed: dict[Path, ParsedDocument] = {}
+    spent: Counter[str] = Counter()
+    pages: Counter[str] = Counter()
     for path in write_corpus(corpus, folder):
         began = time.perf_counter()
-        document = parse_file(path)
-        if path.suffix == ".pdf":
-            spent_s += time.perf_counter() - began
-            pages += document.page_count
-            if tool is not None:
-                began = time.perf_counter()
-                out = subprocess.run([tool, "-layout", path, "-"], capture_output=True, check=True)
-                other_s += time.perf_counter() - began
-                mine, other = words(document.text), words(out.stdout.decode())
-                match = difflib.SequenceMatcher(None, mine, other, autojunk=False)
-                same = sum(block.size for block in match.get_matching_blocks())
-                agreements.append(same / max(1, len(other)))
+        document = parsed[path] = parse_file(path)
+        spent[path.suffix] += time.perf_counter() - began
+        pages[path.suffix] += document.page_count
         store(database, path.name, document)
-    return {
-        "files": len(corpus.files),
-        "pdf_pages": pages,
-        "pages_per_s": pages / spent_s,
-        "pdftotext_pages_per_s": pages / other_s if other_s else None,
-        "agreement_mean": statistics.mean(agreements) if agreements else None,
-        "agreement_least": min(agreements) if agreements else None,
-    }
+    figures: Figures = {"files": len(corpus.files), "pdf_pages": pages[".pdf"]}
+    figures["pdf_pages_per_s"] = pages[".pdf"] / spent[".pdf"]
+    largest = max(parsed, key=lambda path: parsed[path].page_count)
+    began = time.perf_counter()
+    parse_file(largest)
+    figures["pages_per_s of the largest"] = parsed[largest].page_count / (
+        time.perf_counter() - began
+    )
+    for name, (suffix, read) in OTHERS.items():
+        if not is_here(name):
+            figures[name] = None
+            continue
+        mine = [path for path in parsed if path.suffix == suffix]
+        shares = [agreement(parsed[path].text, read(path)) for path in mine]
+        if suffix == largest.suffix:
+            began = time.perf_counter()
+            read(largest)
+            rate = parsed[largest].page_count / (time.perf_counter() - began)
+            figures[f"{name} pages_per_s of the largest"] = rate
+        figures[f"{name} agreement mean"] = statistics.mean(shares)
+        figures[f"{name} agreement least"] = min(shares)
+    return figures
 
 
 # --- recall ----------------------------------------------------------------------------------
@@ -152,58 +188,13 @@ async def measure_recall(corpus: Corpus, database: Database) -> Figures:
     }
 
 
-# --- size ------------------------------------------------------------------------------------
-
-
-def measure_size(database: Database) -> Figures:
-    """Index 10,000 pages by words, then ask; the vectors of 100,000 passages are random."""
-    rng = random.Random(3)
-    names = [f"part{number}" for number in range(30_000)]
-    pages = []
-    for number in range(PAGES):
-        lines = [*rng.sample(FILLER, 6), *rng.sample(FILLER, 6), *rng.sample(FILLER, 6)]
-        lines += [f"The {rng.choice(names)} belongs to the {rng.choice(names)}." for _ in range(12)]
-        pages.append(f"# Page {number}\n\n" + "\n".join(lines) + "\n\n")
-    text = "".join(pages)
-    spans, at = [], 0
-    for number, page in enumerate(pages, start=1):
-        spans.append(PageSpan(number, at, at + len(page)))
-        at += len(page)
-    document = ParsedDocument(name="big", kind="pdf", text=text, pages=tuple(spans))
-    began = time.perf_counter()
-    passages = store(database, "big", document)
-    index_s = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    times = []
-    for name in rng.sample(names, 50):
-        began = time.perf_counter()
-        question = f"What does the {name} belong to?"
-        database.read_now(
-            partial(index.search_words, document_ids=["big"], question=question, limit=CANDIDATES)
-        )
-        times.append(time.perf_counter() - began)
-    vectors = np.random.default_rng(1).standard_normal((PASSAGES, 384), dtype=np.float32)
-    table = VectorTable(range(PASSAGES), vectors)
-    near = []
-    for row in range(20):
-        began = time.perf_counter()
-        table.nearest(vectors[row], CANDIDATES)
-        near.append(time.perf_counter() - began)
-    return {
-        "pages": PAGES,
-        "characters": len(text),
-        "passages": passages,
-        "index_s": index_s,
-        "peak_bytes": peak,
-        "word_query_median_s": statistics.median(times),
-        "vector_query_100k_median_s": statistics.median(near),
-    }
-
-
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--model", type=Path, default=STARTER, help="the model that answers")
+    parser.add_argument("--questions", type=int, default=60, help="so many of them are answered")
+    parser.add_argument("--quick", action="store_true", help="leave sizes and embedding out")
     args = parser.parse_args()
     corpus = make_corpus()
     figures: dict[str, Figures] = {}
@@ -218,27 +209,19 @@ def main() -> int:
         database = open_database(folder)
         try:
             note("reading", measure_reading(folder, corpus, database))
-            note("size", measure_size(database))
             note("search", asyncio.run(measure_recall(corpus, database)))
+            if args.model.is_file():
+                measuring = measure_answers(corpus, database, args.model, args.questions)
+                note(f"answers of {args.model.name}", asyncio.run(measuring))
+            else:
+                note(f"answers of {args.model.name}", {"model": None})
         finally:
             database.close()
+    if not args.quick:
+        asyncio.run(bench_documents.measure(note, passages=250_000))
     if args.json:
         print(json.dumps(figures))
     return 0
-
-
-def show(part: str, values: Figures) -> None:
-    """Print one part's figures as they are known."""
-    print(part)
-    for key, value in values.items():
-        if isinstance(value, dict):
-            for inner, share in value.items():
-                print(f"  {key} {inner:24} {share:.3f}", flush=True)
-        elif value is None:
-            print(f"  {key:35} not here")
-        else:
-            shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-            print(f"  {key:35} {shown}", flush=True)
 
 
 if __name__ == "__main__":

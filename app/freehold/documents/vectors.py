@@ -1,6 +1,6 @@
 """Vectors in memory between questions, and which of them are nearest to a question's.
 
-Up to 250,000 passages every vector is compared. Beyond that the signs of the numbers, 48 bytes a
+Up to 100,000 passages every vector is compared. Beyond that the signs of the numbers, 48 bytes a
 passage, are compared first and the vectors of the best few thousand decide: no other library, and
 memory is read 30 times less.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from freehold.documents import index
 from freehold.documents.index import Vectors
 
-COMPARED_WHOLE: Final = 250_000
+COMPARED_WHOLE: Final = 100_000
 SHORT_LIST: Final = 4_000
 MAX_BYTES: Final = 1 << 30
 BLOCK: Final = 65_536
