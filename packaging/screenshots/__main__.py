@@ -11,7 +11,17 @@ from pathlib import Path
 
 from doubles.displays import start_display
 
-SCENES = ("chat", "models", "machine", "costs", "costs-live", "costs-month", "settings")
+SCENES = (
+    "welcome",
+    "chat",
+    "models",
+    "machine",
+    "costs",
+    "costs-live",
+    "costs-month",
+    "settings",
+    "help",
+)
 THEMES = ("light", "dark")
 SCENE_LIMIT_S = 90
 

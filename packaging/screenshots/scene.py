@@ -7,18 +7,20 @@ import sys
 import time
 from typing import cast
 
+import msgspec
 import qasync
 from PySide6.QtWidgets import QApplication
 
 from doubles.client import FakeClient
 from doubles.costs_scene import furnish_costs
-from doubles.scenes import KIMI, QWEN, busy_workstation
+from doubles.scenes import KIMI, QWEN, busy_workstation, first_launch
 from doubles.waiting import until
 from freehold.paths import user_paths
 from freehold.ui.application import make_application
 from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
 from freehold.ui.desktop import Desktop, Launch
+from freehold.ui.help.page import HelpPage
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.theme import Setting
 from freehold.wire import Settings
@@ -32,7 +34,10 @@ async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
     paths = user_paths()
     paths.create()
     settings = Settings(theme=cast(Setting, theme), default_model_ref=QWEN.ref)
-    server = busy_workstation(settings=settings, now=time.time() - 600)
+    if scene == "welcome":
+        server = first_launch(settings=msgspec.structs.replace(settings, default_model_ref=""))
+    else:
+        server = busy_workstation(settings=settings, now=time.time() - 600)
 
     async def connect() -> FakeClient:
         return server
@@ -45,6 +50,10 @@ async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
         await _open_chat(desktop, server)
     elif scene.startswith("costs"):
         await _open_costs(desktop, server, scene.partition("-")[2])
+    elif scene == "welcome":
+        desktop.window.go_to("chats")
+    elif scene == "help":
+        cast(HelpPage, desktop.window.go_to("help")).open("kimi-k2")
     elif scene == "machine":
         page = cast(MachinePage, desktop.window.go_to("machine"))
         page.choose(KIMI.ref)

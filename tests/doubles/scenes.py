@@ -106,6 +106,36 @@ With eight people at $41 each, `break_even_months(9800, 63, 41, 8)` is about **3
 """
 
 
+def first_launch(*, settings: Settings | None = None) -> FakeClient:
+    """Return a server that has nothing but the models that come with Freehold."""
+    folder = "/opt/freehold/resources/models"
+    starter = ModelEntry(
+        ref="freehold-starter:Q8_0",
+        name="Freehold Starter",
+        arch="deepseek2",
+        bytes=4_752_096,
+        path=f"{folder}/freehold-starter-Q8_0.gguf",
+        origin="bundled",
+        ready=True,
+        quant="Q8_0",
+        context_tokens=4096,
+    )
+    embedder = ModelEntry(
+        ref="all-MiniLM-L6-v2:Q8_0",
+        name="all-MiniLM-L6-v2",
+        arch="bert",
+        bytes=25_279_360,
+        path=f"{folder}/all-MiniLM-L6-v2-Q8_0.gguf",
+        origin="bundled",
+        ready=True,
+        quant="Q8_0",
+        parameters=22_700_000,
+        context_tokens=512,
+        kind="embedding",
+    )
+    return FakeClient(models=(embedder, starter), settings=settings or Settings())
+
+
 def busy_workstation(
     *, settings: Settings | None = None, now: float = 1_760_000_000.0
 ) -> FakeClient:
