@@ -79,8 +79,8 @@ bench-engine: prepare ## Measure the engine alone: bare loop, worker process, HT
 bench-metering: prepare-test ## Measure what metering costs: paired runs with and without it
 	@$(VENV)/python tests/bench/metering.py $(ARGS)
 
-bench-download: prepare-test ## Measure the downloader beside curl and hf, over loopback
-	@$(VENV)/python tests/bench/download.py $(ARGS)
+bench-download: prepare-test ## Measure the downloader beside curl and hf, and a listing of 1 TB
+	@$(VENV)/freehold bench download $(ARGS)
 
 bench-documents: prepare-test ## Measure reading and searching documents: recall, agreement, speed
 	@$(VENV)/python tests/bench/documents.py $(ARGS)

@@ -48,10 +48,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the most vectors to search (default 250000; 1000000 takes 4 GB of memory)",
     )
     documents.add_argument("--json", action="store_true", help="print one JSON document")
+    download = kinds.add_parser(
+        "download",
+        help="the downloader beside curl and hf, and a listing of 1 TB; over loopback",
+        description="Fetch the same files from a hub on loopback with curl, hf and Freehold by "
+        "turns, then plan and show a listing of 1 TB in 33 files. Needs the repository's tests.",
+    )
+    download.add_argument("--gb", type=float, default=2.0, help="size of the one file (default 2)")
+    download.add_argument(
+        "--shard-gb", type=float, default=1.0, help="size of each of four shards (default 1)"
+    )
+    download.add_argument("--rounds", type=int, default=3, help="how often (default 3; the median)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    if args.kind == "download":
+        from freehold.commands.bench_download import measure_download
+
+        return measure_download(args)
     if args.kind == "documents":
         return run_documents(args)
     return run_kernels(args) if args.kind == "kernels" else run_engine(args)
