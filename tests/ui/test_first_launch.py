@@ -87,6 +87,15 @@ async def test_a_chat_begins_at_once() -> None:
         assert shows(page, "guide")()
 
 
+async def test_asking_for_a_new_chat_leaves_the_first_page() -> None:
+    async with opened(FakeClient(models=(EMBEDDER, STARTER))) as page:
+        await until(shows(page, "first"))
+        page.panel.new_button.click()
+        assert shows(page, "guide")()
+        assert page.composer.isVisible()
+        assert page.conversation.chat.model_ref == STARTER.ref
+
+
 async def test_ways_to_other_models() -> None:
     async with opened(FakeClient(models=(EMBEDDER, STARTER))) as page:
         await until(shows(page, "first"))

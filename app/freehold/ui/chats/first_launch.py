@@ -78,6 +78,9 @@ class FirstLaunch(QScrollArea):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        server = self._session.server
+        if server is not None and not self._session.is_local:
+            self.place.setText(f"The machine of the server, {server.hostname}")
         if not self._looked:
             self._looked = True
             spawn(self, self._look(), name="look at the machine")
@@ -110,7 +113,8 @@ class FirstLaunch(QScrollArea):
             )
         )
         here = Card()
-        here.body.addWidget(text_label("This machine", "small"))
+        self.place = text_label("This machine", "small")
+        here.body.addWidget(self.place)
         for label in self.machine:
             here.body.addWidget(label)
         column.addWidget(here)

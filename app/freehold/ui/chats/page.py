@@ -168,6 +168,8 @@ class ChatsPage(QWidget):
 
     def new_chat(self) -> None:
         """Begin a new chat; it is stored when something is typed."""
+        if self._session.state is not None:
+            self.welcome.begin()
         self._leave()
         self.conversation.open_blank(self._default_model())
         self.composer.box.setFocus()
