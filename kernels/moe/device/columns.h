@@ -16,7 +16,7 @@ struct Columns {
     float * scales;   // [rows][spans]
     int8_t * sums;    // [rows][units][kSumBytes]; null if the weights' type needs none
     int values;       // K
-    int spans;
+    int spans;        // of a row, with those that only fill up to a multiple of four
     int units;        // of 256 values
 };
 

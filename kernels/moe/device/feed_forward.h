@@ -112,26 +112,31 @@ DEVICE void join_all(Ring & ring, const FeedForwardArgs & args, int tiles, float
     }
 }
 
-// The tokens of one tile as columns: which row of the joined activations each multiplies with, and
-// how much its result weighs. A token that names an expert twice weighs both; one that does not
-// weighs nothing.
-struct TokenColumn {
-    int pair;
-    float weight;
-};
-
-DEVICE TokenColumn find_token(const FeedForwardArgs & args, const moe_tile & tile, int token) {
+// The tokens of one tile as columns. A token that names the expert multiplies with its pair's row
+// and weighs what it says, twice if it names it twice; one that does not borrows a row and weighs
+// nothing.
+DEVICE int token_of_pair(const FeedForwardArgs & args, int pair) {
     const int regular = args.tokens * args.slots;
-    TokenColumn column = {args.up.order[tile.first], 0.0f};
+    return pair >= regular ? pair - regular : pair / args.slots;
+}
+
+DEVICE int pair_of_token(const FeedForwardArgs & args, const moe_tile & tile, int token) {
     for (int i = 0; i < tile.count; i++) {
         const int pair = args.up.order[tile.first + i];
-        const bool shared = pair >= regular;
-        if ((shared ? pair - regular : pair / args.slots) != token) continue;
-        column.pair = pair;
-        if (!shared) column.weight += args.weights[pair];
-        else column.weight += args.shared_weight != nullptr ? args.shared_weight[token] : 1.0f;
+        if (token_of_pair(args, pair) == token) return pair;
     }
-    return column;
+    return args.up.order[tile.first];
+}
+
+DEVICE float weight_of_token(const FeedForwardArgs & args, const moe_tile & tile, int token) {
+    float weight = 0.0f;
+    for (int i = 0; i < tile.count; i++) {
+        const int pair = args.up.order[tile.first + i];
+        if (token_of_pair(args, pair) != token) continue;
+        if (pair < args.tokens * args.slots) weight += args.weights[pair];
+        else weight += args.shared_weight != nullptr ? args.shared_weight[token] : 1.0f;
+    }
+    return weight;
 }
 
 template <class T>
@@ -142,22 +147,21 @@ DEVICE void add_experts(Sums<1> & total, Ring & ring, const FeedForwardArgs & ar
     total.clear();
     for (int i = 0; i < tiles; i++) {
         const moe_tile tile = args.up.tiles[i];
-        const TokenColumn even = find_token(args, tile, 2 * t);
-        const TokenColumn odd = find_token(args, tile, 2 * t + 1);
         ColumnRows<1> rows;
-        rows.given[0] = find_token(args, tile, g).pair;
-        rows.got[0][0] = even.pair;
-        rows.got[0][1] = odd.pair;
+        rows.given[0] = pair_of_token(args, tile, g);
+        rows.got[0][0] = pair_of_token(args, tile, 2 * t);
+        rows.got[0][1] = pair_of_token(args, tile, 2 * t + 1);
         Sums<1> sums;
         sums.clear();
         for (int piece = 0; piece < pieces_of(args.down); piece++) {
             multiply_piece<T, 1>(sums, ring, args.down, &args.down_experts, part, tile.expert,
                                  row_tile, piece, args.quantise.columns, rows, 1);
         }
+        // Looked up only now: while the product runs, every register counts.
+        const float even = weight_of_token(args, tile, 2 * t);
+        const float odd = weight_of_token(args, tile, 2 * t + 1);
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-            total.of[0][j] += (j % 2 == 0 ? even.weight : odd.weight) * sums.of[0][j];
-        }
+        for (int j = 0; j < 4; j++) total.of[0][j] += (j % 2 == 0 ? even : odd) * sums.of[0][j];
     }
 }
 

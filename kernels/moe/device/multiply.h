@@ -104,46 +104,75 @@ DEVICE void add_super_block(Sums<kTiles> & sums, const uint8_t * row0, const uin
     }
 }
 
-// Four blocks of 32 values with a scale each, or fewer at the end of a row.
+// One block of 32 values, number `index` of a unit.
 template <class T, int kTiles>
-DEVICE void add_small_blocks(Sums<kTiles> & sums, const uint8_t * row0, const uint8_t * row1,
-                             const Columns & columns, const ColumnRows<kTiles> & rows, int unit,
-                             int tiles) {
+DEVICE void add_small_block(Sums<kTiles> & sums, const uint8_t * row0, const uint8_t * row1,
+                            int skew, int index, const int8_t * const (&codes)[kTiles],
+                            const float (&spans)[kTiles][2], int tiles) {
     const int t = simt::lane_index() % 4;
-    const int first = unit * (T::kUnitValues / 32);
-    const int left = columns.values / 32 - first;
+    uint32_t a0[2], a1[2];
+    T::codes(row0, index, skew, t, a0);
+    T::codes(row1, index, skew, t, a1);
+    const float factor0 = T::factor(row0, index), factor1 = T::factor(row1, index);
 #pragma unroll
-    for (int c = 0; c < T::kUnitValues / 32; c++) {
-        if (c >= left) break;
-        const uint8_t * block0 = row0 + c * T::kBlockBytes, * block1 = row1 + c * T::kBlockBytes;
-        uint32_t a0[2], a1[2];
-        T::codes(block0, t, a0);
-        T::codes(block1, t, a1);
-        const float factor0 = T::factor(block0), factor1 = T::factor(block1);
+    for (int j = 0; j < kTiles; j++) {
+        if (j >= tiles) continue;
+        const uint2 b = simt::load<uint2>(codes[j] + 32 * index);
+        int product[4] = {0, 0, 0, 0};
+        simt::mma_32(product, a0[0], a1[0], a0[1], a1[1], b.x, b.y);
 #pragma unroll
-        for (int j = 0; j < kTiles; j++) {
-            if (j >= tiles) continue;
-            const uint2 b = load_column(columns, rows.given[j], first + c, t);
-            int product[4] = {0, 0, 0, 0};
-            simt::mma_32(product, a0[0], a1[0], a0[1], a1[1], b.x, b.y);
-            const float span0 = columns.scales[rows.got[j][0] * columns.spans + first + c];
-            const float span1 = columns.scales[rows.got[j][1] * columns.spans + first + c];
-            sums.of[j][0] += factor0 * span0 * static_cast<float>(product[0]);
-            sums.of[j][1] += factor0 * span1 * static_cast<float>(product[1]);
-            sums.of[j][2] += factor1 * span0 * static_cast<float>(product[2]);
-            sums.of[j][3] += factor1 * span1 * static_cast<float>(product[3]);
+        for (int i = 0; i < 4; i++) {
+            sums.of[j][i] += (i < 2 ? factor0 : factor1) * spans[j][i % 2] *
+                             static_cast<float>(product[i]);
         }
     }
 }
 
-// row0 and row1 point at unit `unit` of rows g and g + 8.
+// Four blocks of 32 values with a scale each, or fewer at the end of a row. Rows g and g + 8 lie
+// alike in memory, because eight rows are a multiple of eight bytes.
 template <class T, int kTiles>
-DEVICE void add_unit(Sums<kTiles> & sums, const uint8_t * row0, const uint8_t * row1,
+DEVICE void add_small_blocks(Sums<kTiles> & sums, const uint8_t * row0, const uint8_t * row1,
+                             int skew, const Columns & columns, const ColumnRows<kTiles> & rows,
+                             int unit, int tiles) {
+    const int t = simt::lane_index() % 4;
+    constexpr int kBlocks = T::kUnitValues / 32;
+    const int8_t * codes[kTiles];
+    float4 spans[kTiles][2];
+#pragma unroll
+    for (int j = 0; j < kTiles; j++) {
+        codes[j] = columns.codes + static_cast<size_t>(rows.given[j]) * columns.values +
+                   T::kUnitValues * unit + 8 * t;
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            spans[j][i] = simt::load<float4>(columns.scales + rows.got[j][i] * columns.spans +
+                                             kBlocks * unit);
+        }
+    }
+    const int left = columns.values / 32 - kBlocks * unit;
+#pragma unroll
+    for (int c = 0; c < kBlocks; c++) {
+        if (c >= left) break;
+        float span[kTiles][2];
+#pragma unroll
+        for (int j = 0; j < kTiles; j++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                span[j][i] = c == 0 ? spans[j][i].x : c == 1 ? spans[j][i].y
+                           : c == 2 ? spans[j][i].z : spans[j][i].w;
+            }
+        }
+        add_small_block<T, kTiles>(sums, row0, row1, skew, c, codes, span, tiles);
+    }
+}
+
+// row0 and row1 point at unit `unit` of rows g and g + 8, `skew` bytes behind a 4-byte boundary.
+template <class T, int kTiles>
+DEVICE void add_unit(Sums<kTiles> & sums, const uint8_t * row0, const uint8_t * row1, int skew,
                      const Columns & columns, const ColumnRows<kTiles> & rows, int unit, int tiles) {
     if constexpr (T::kIntegerScales) {
         add_super_block<T, kTiles>(sums, row0, row1, columns, rows, unit, tiles);
     } else {
-        add_small_blocks<T, kTiles>(sums, row0, row1, columns, rows, unit, tiles);
+        add_small_blocks<T, kTiles>(sums, row0, row1, skew, columns, rows, unit, tiles);
     }
 }
 

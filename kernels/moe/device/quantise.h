@@ -14,6 +14,7 @@ struct QuantiseArgs {
     int span;      // 32 or 256
     int group;     // 16 or 32
     bool with_sums;
+    float fold;    // what the weights' type leaves to the activations' scales
 };
 
 // Where the lane's value i of 0 … 7 lies inside a chunk of 32.
@@ -85,7 +86,7 @@ DEVICE void quantise_unit(const QuantiseArgs & args, const float * x, int row, i
     const int in_span = 256 / args.span;  // spans of a unit
     if (lane % (32 / in_span) == 0) {
         columns.scales[static_cast<size_t>(row) * columns.spans + in_span * unit +
-                       lane / (32 / in_span)] = largest / 127.0f;
+                       lane / (32 / in_span)] = largest / 127.0f * args.fold;
     }
 }
 

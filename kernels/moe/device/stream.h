@@ -135,12 +135,13 @@ DEVICE void multiply_piece(Sums<kTiles> & sums, Ring & ring, const StreamShape &
         const uint8_t * row0 = ring.stage() + slot * shape.row_stride + (from & 15);
         const uint8_t * row1 = ring.stage() + (slot + 8) * shape.row_stride +
                                ((from + 8 * static_cast<size_t>(matrix.row_bytes)) & 15);
+        const int skew = static_cast<int>(from & 3);
         const int first = piece * shape.piece_units;
         const int left = shape.units - first;
         const int here = left < shape.piece_units ? left : shape.piece_units;
         for (int u = part.slice; u < here; u += part.slices) {
-            add_unit<T, kTiles>(sums, row0 + u * kUnitBytes, row1 + u * kUnitBytes, columns, rows,
-                                first + u, tiles);
+            add_unit<T, kTiles>(sums, row0 + u * kUnitBytes, row1 + u * kUnitBytes, skew, columns,
+                                rows, first + u, tiles);
         }
     }
     ring.give_back();

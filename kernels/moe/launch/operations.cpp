@@ -49,7 +49,7 @@ moe_plan lay_out_plan(Scratch & scratch, int tokens, int slots, int experts, boo
 Columns lay_out_columns(Scratch & scratch, int64_t rows, int64_t values, const TypeRow & type) {
     Columns columns = {};
     columns.values = static_cast<int>(values);
-    columns.spans = static_cast<int>((values + type.span - 1) / type.span);
+    columns.spans = static_cast<int>((values / type.span + 3) / 4 * 4);
     columns.units = static_cast<int>((values + 255) / 256);
     columns.codes = scratch.take<int8_t>(rows * values);
     columns.scales = scratch.take<float>(rows * columns.spans);
@@ -206,7 +206,7 @@ class Sequence {
                                       const Columns & columns, const moe_matrix & weights) {
         const TypeRow & type = *find_type(weights.type);
         return {x, stride, static_cast<int>(rows), columns, type.order, type.span, type.group,
-                type.with_sums};
+                type.with_sums, type.fold};
     }
 
     QuantiseArgs joined_args() const {

@@ -29,7 +29,7 @@ const TypeRow & MOE_ROW_OF(MOE_TYPE)() {
     static const TypeRow row = {
         Type::kType, MOE_NAME_OF(MOE_TYPE), Type::kBlockValues, Type::kBlockBytes,
         Type::kUnitValues, Type::kSpan, Type::kGroup, Type::kOrder,
-        Type::kLower != Lower::kNothing,
+        Type::kLower != Lower::kNothing, Type::kFold,
         {launch_stream<1>, launch_stream<2>, launch_stream<4>}};
     return row;
 }

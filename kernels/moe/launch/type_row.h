@@ -23,6 +23,7 @@ struct TypeRow {
     int span, group;
     Order order;
     bool with_sums;
+    float fold;
     StreamLauncher stream[3];  // for tiles of up to 8, 16 and 32 pairs
 };
 

@@ -61,7 +61,9 @@ DEVICE void mma_16(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t b0) {
 // ------------------------------------------------------------------ bits
 
 DEVICE uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
-    return __byte_perm(low, high, selector);
+    uint32_t picked;  // __byte_perm would mask the selector first
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(picked) : "r"(low), "r"(high), "r"(selector));
+    return picked;
 }
 DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t bits) {
     return __funnelshift_r(low, high, bits);

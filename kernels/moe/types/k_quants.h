@@ -111,7 +111,7 @@ struct Q2K : SuperBlock {
     static constexpr Lower kLower = Lower::kMinimum;
     struct Head {
         float factor, minimum;
-        uint32_t scales[4];  // low nibbles: scales, high: minima
+        uint32_t scales[4];
     };
     MEMBER Head head(const uint8_t * block, int) {
         Head head;
@@ -119,7 +119,9 @@ struct Q2K : SuperBlock {
         head.factor = simt::half_to_float(factors & 0xffff);
         head.minimum = simt::half_to_float(factors >> 16);
 #pragma unroll
-        for (int i = 0; i < 4; i++) head.scales[i] = simt::load<uint32_t>(block + 4 * i);
+        for (int i = 0; i < 4; i++) {  // low nibbles; the high ones are minima
+            head.scales[i] = simt::load<uint32_t>(block + 4 * i) & 0x0f0f0f0fu;
+        }
         return head;
     }
     MEMBER void codes(const uint8_t * block, int chunk, int t, uint32_t (&words)[2]) {
@@ -128,7 +130,7 @@ struct Q2K : SuperBlock {
         words[1] = (simt::load<uint32_t>(bytes + 16) >> (2 * (chunk % 4))) & 0x03030303u;
     }
     MEMBER int scale(const Head & head, int group) {
-        return (head.scales[group / 4] >> (8 * (group % 4))) & 0xf;
+        return byte_of(head.scales[group / 4], group % 4);
     }
     MEMBER uint32_t lower_word(const Head &, const uint8_t * block, int t) {
         return (simt::load<uint32_t>(block + 4 * t) >> 4) & 0x0f0f0f0fu;

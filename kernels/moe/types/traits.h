@@ -22,6 +22,8 @@ enum class Lower {
     kMinimum  // every group has a minimum of its own, scaled by a second factor of the block
 };
 
+// A constant left out of a type's `factor` is folded into the scale of the activations: kFold.
+
 // A block of 256 values with integer scales per group. Members of such a type:
 //   Head                    what the block's head says, in registers
 //   head(block, t)          reads it
@@ -35,13 +37,16 @@ struct SuperBlock {
     static constexpr int kSpan = 256;        // values of an activation that share a scale
     static constexpr bool kIntegerScales = true;
     static constexpr int kOffset = 0;
+    static constexpr float kFold = 1.0f;
     template <class Head> MEMBER float minimum(const Head &) { return 0.0f; }
     template <class Head> MEMBER uint32_t lower_word(const Head &, const uint8_t *, int) {
         return 0;
     }
 };
 
-// A block of 32 values with one floating-point scale. Members: codes(block, t, words), factor(block).
+// A block of 32 values with one floating-point scale. Members, for block `index` of a unit that begins
+// `skew` bytes behind a 4-byte boundary (skew is the same for all units of a row):
+//   codes(unit, index, skew, t, words)   factor(unit, index)
 struct SmallBlock {
     static constexpr int kBlockValues = 32;
     static constexpr int kUnitValues = 128;
@@ -50,6 +55,7 @@ struct SmallBlock {
     static constexpr bool kIntegerScales = false;
     static constexpr Lower kLower = Lower::kNothing;
     static constexpr int kOffset = 0;
+    static constexpr float kFold = 1.0f;
 };
 
 }  // namespace moe

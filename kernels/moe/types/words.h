@@ -9,22 +9,26 @@ namespace moe {
 template <int kAlign> DEVICE uint32_t load_word(const uint8_t * from) {
     if constexpr (kAlign >= 4) {
         return simt::load<uint32_t>(from);
-    } else if constexpr (kAlign == 2) {
+    } else {
         const uint32_t low = simt::load<uint16_t>(from), high = simt::load<uint16_t>(from + 2);
         return low | (high << 16);
-    } else {
-        // Two aligned words and a shift cost less than four bytes one by one. The second word may
-        // lie behind the block; the ring keeps that readable.
-        const auto offset = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(from)) & 3;
-        const uint8_t * aligned = from - offset;
-        return simt::funnel_right(simt::load<uint32_t>(aligned),
-                                  simt::load<uint32_t>(aligned + 4), 8 * offset);
     }
 }
 
-DEVICE int byte_of(uint32_t word, int index) { return (word >> (8 * index)) & 0xff; }
+// Four bytes `at` bytes behind the 4-byte boundary `aligned`, at any alignment: two whole words and
+// a shift cost less than four bytes one by one. The second word may lie behind the block; the ring
+// keeps that readable.
+DEVICE uint32_t load_word_at(const uint8_t * aligned, int at) {
+    const uint8_t * from = aligned + (at & ~3);
+    return simt::funnel_right(simt::load<uint32_t>(from), simt::load<uint32_t>(from + 4), 8 * at);
+}
+
+// One byte of a word as a number: a single instruction for an index the compiler knows.
+DEVICE int byte_of(uint32_t word, int index) {
+    return static_cast<int>(simt::pick_bytes(word, 0, 0x4440 | index));
+}
 DEVICE int signed_byte_of(uint32_t word, int index) {
-    return static_cast<int>(word << (24 - 8 * index)) >> 24;
+    return static_cast<int>(simt::pick_bytes(word, 0, 0x8880 | (0x1110 * index) | index));
 }
 
 // Takes `less` (repeated in each byte) from bytes of 0 … 127 without a borrow between them.
