@@ -54,6 +54,20 @@ async def test_documents_come_with_the_question_that_brought_them(
     assert [one.name for one in again[0].attached] == ["lease.txt"], "the name stays"
 
 
+async def test_an_exported_chat_says_what_its_citations_point_at(
+    world: World, tmp_path: Path
+) -> None:
+    lease = await world.read(put(tmp_path, "lease.txt", ENGLISH.encode()))
+    chat = await world.whole.create_chat(model_ref="tiny")
+    await world.client.set_chat(chat.id, documents=[lease])
+    await world.ask_chat(chat.id, QUESTION)
+    text = await world.whole.export_chat(chat.id)
+    assert "*Documents: lease.txt*" in text
+    assert "The rent is 4,250 euros [1]." in text
+    assert "> [1] lease.txt, page 1: “yearly rent is 4,250 euros”" in text
+    assert "> *Whole document (" in text
+
+
 async def test_another_branch_brings_its_documents_itself(world: World, tmp_path: Path) -> None:
     client = world.whole
     lease = await world.read(put(tmp_path, "lease.txt", ENGLISH.encode()))

@@ -309,3 +309,26 @@ def _give_tray(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_data_stays_under_the_data_folder(paths: Paths) -> None:
     assert Path(paths.state).is_dir()
+
+
+async def test_what_is_dropped_goes_where_it_belongs(
+    desktop: Desktop, server: FakeClient, tmp_path: Path
+) -> None:
+    lease, model = tmp_path / "lease.txt", tmp_path / "kimi.gguf"
+    lease.write_text("The rent is 4,250 euros.")
+    model.write_bytes(b"GGUF")
+    desktop.window.go_to("costs")
+    desktop.take_dropped([str(lease), str(model)])
+    assert desktop.window.page_key == "chats", "a document is asked about in a chat"
+    await until(lambda: server.called("import_model") == [{"path": str(model)}])
+    await until(lambda: server.called("documents.set_chat"))
+    page = desktop.window.page("chats")
+    await until(lambda: [i.name for i in page.side.attachments.items] == ["lease.txt"])
+    documents = desktop.window.go_to("documents")
+    desktop.take_dropped([str(lease)])
+    assert desktop.window.page_key == "documents", "here it is added without a chat"
+    await until(lambda: len(server.called("documents.add")) == 2)
+    await until(lambda: len(documents.shelf.documents) == 2)
+    documents.row(documents.shelf.documents[0].id).chat_button.click()
+    await until(lambda: desktop.window.page_key == "chats")
+    await until(lambda: len(server.called("documents.set_chat")) == 2)

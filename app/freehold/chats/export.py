@@ -12,6 +12,7 @@ import msgspec
 
 from freehold.chats.rows import MESSAGE_COLUMNS, message_from
 from freehold.wire import Chat, Message
+from freehold.wire_grounds import Grounds
 
 SPEAKERS: Final = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 
@@ -50,8 +51,13 @@ def _section(message: Message) -> str:
     if message.reasoning:
         quoted = "\n".join(f"> {line}".rstrip() for line in message.reasoning.splitlines())
         lines.append(f"> *Thinking*\n>\n{quoted}\n")
+    if message.attached:
+        names = ", ".join(one.name for one in message.attached)
+        lines.append(f"*Documents: {names}*\n")
     if message.content:
         lines.append(message.content.rstrip("\n") + "\n")
+    if message.grounds is not None:
+        lines += _sources(message.grounds)
     for call in message.tool_calls:
         text = msgspec.json.format(msgspec.json.encode(call), indent=2).decode()
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
@@ -60,3 +66,15 @@ def _section(message: Message) -> str:
         why = f": {message.error.message}" if message.error else ""
         lines.append(f"*({message.status}{why})*\n")
     return "\n".join(lines)
+
+
+def _sources(grounds: Grounds) -> list[str]:
+    """Return where an answer's citations stand, and how its documents were used."""
+    lines = []
+    for citation in grounds.citations:
+        quote = " ".join(citation.quote.split())
+        place = f"{citation.file}, {citation.page_word} {citation.page}"
+        lines.append(f"> [{citation.number}] {place}: “{quote}”")
+    if grounds.says:
+        lines += [">", f"> *{grounds.says}*"] if lines else [f"> *{grounds.says}*"]
+    return ["\n".join(lines) + "\n"] if lines else []

@@ -276,7 +276,9 @@ class Desktop(QObject):
         """Put dropped files where they belong: models into the library, the rest into a chat."""
         models = [path for path in paths if is_model(path)]
         others = [path for path in paths if not is_model(path)]
-        if models:
+        if models and not self.session.is_local:
+            self.window.say("Models are imported by their path on the server: see the Models page.")
+        elif models:
             cast(LibraryPage, self.window.go_to("models")).import_files(models)
         if others and self.window.page_key == "documents":
             cast(DocumentsPage, self.window.page("documents")).add(others)

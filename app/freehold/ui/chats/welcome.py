@@ -55,7 +55,8 @@ class Welcome(QStackedWidget):
             theme,
             "chats",
             "What is on your mind?",
-            "Ask, paste a text, or think aloud. Chats are kept on this machine only.",
+            "Ask, think aloud, or drop documents to ask about them. Chats and documents are kept on"
+            " this machine only.",
         )
         self.questions = [
             push_button(theme, text, partial(self.question_asked.emit, text)) for text in QUESTIONS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Final
 
 from PySide6.QtCore import QObject, QPoint, Qt, QTimer
@@ -21,6 +22,8 @@ AROUND: Final = 220  # characters shown before and after the quote
 SHOW_MS: Final = 220
 HIDE_MS: Final = 160
 MOST_QUOTE: Final = 700
+# Marks of Markdown that say nothing in a few lines of text: headings, table edges.
+_MARKS: Final = re.compile(r"^\s*#{1,6}\s|^\s*\|?[\s|:-]*-{3}[\s|:-]*$|\s\|\s|^\s*\||\|\s*$", re.M)
 
 
 class CitationCard(QFrame):
@@ -121,7 +124,7 @@ def passage_html(citation: DocumentCitation, before: str, after: str, theme: The
     """Return a passage with its quote marked; all of it is text, markup in it is escaped."""
 
     def plain(text: str) -> str:
-        return html.escape(" ".join(text.split()))
+        return html.escape(" ".join(_MARKS.sub(" ", text).split()))
 
     quote = citation.quote
     if len(quote) > MOST_QUOTE:

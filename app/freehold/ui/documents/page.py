@@ -38,6 +38,7 @@ from freehold.ui.widgets.virtual_column import VirtualColumn
 from freehold.units import format_bytes, format_count
 from freehold.wire_documents import Collection, DocumentInfo
 
+LEAST_LIST: Final = 620
 TEACHING: Final = (
     "Drop files here or into a chat: PDF, Word, Excel, PowerPoint, OpenDocument, pictures, web"
     " pages, e-books, mail, text and source code, up to 200 files of 500 MB each. They are read on"
@@ -144,7 +145,7 @@ class DocumentsPage(QWidget):
         column.setSpacing(0)
         column.addWidget(self.problems)
         column.addWidget(self.stack, 1)
-        self.beside = SideBySide(left, self.reader, self)
+        self.beside = SideBySide(left, self.reader, self, least=LEAST_LIST)
         outer = QHBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.beside)

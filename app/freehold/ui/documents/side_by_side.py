@@ -17,8 +17,17 @@ READER_SHARE: Final = 0.46
 class SideBySide(QSplitter):
     """Two widgets; the second is shown and hidden, the first gives way where it is narrow."""
 
-    def __init__(self, chat: QWidget, reader: QWidget, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        chat: QWidget,
+        reader: QWidget,
+        parent: QWidget | None = None,
+        *,
+        least: int = LEAST_CHAT,
+    ) -> None:
+        """Put them beside each other; `least` is the width the first one needs."""
         super().__init__(Qt.Orientation.Horizontal, parent)
+        self._least = least
         self._chat, self._reader = chat, reader
         self._width = 0
         self.setHandleWidth(1)
@@ -30,7 +39,7 @@ class SideBySide(QSplitter):
     @property
     def is_narrow(self) -> bool:
         """Return whether there is room for one of the two alone."""
-        return self.width() < LEAST_CHAT + LEAST_WIDTH
+        return self.width() < self._least + LEAST_WIDTH
 
     def arrange(self) -> None:
         """Give both their room; call when the reader came or went."""
@@ -38,7 +47,7 @@ class SideBySide(QSplitter):
         self._chat.setVisible(not (shown and self.is_narrow))
         if shown and not self.is_narrow:
             reader = max(
-                LEAST_WIDTH, min(round(self.width() * READER_SHARE), self.width() - LEAST_CHAT)
+                LEAST_WIDTH, min(round(self.width() * READER_SHARE), self.width() - self._least)
             )
             self.setSizes([self.width() - reader, reader])
 
