@@ -165,6 +165,10 @@ def _how(collection: Collection) -> str:
     )
     failed = f", {collection.failed:,} not read" if collection.failed else ""
     return (
-        f"{collection.phase}{progress} ({collection.files:,} files{failed},"
-        f" {collection.passages:,} passages, {collection.embedded:,} of them with vectors)"
+        f"{collection.phase}{progress} ({_counted(collection.files, 'file')}{failed},"
+        f" {_counted(collection.passages, 'passage')}, {collection.embedded:,} with vectors)"
     )
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -30,16 +30,16 @@ class MarkFilter:
         shown: list[str] = []
         while self._held:
             before, bracket, after = self._held.partition("[")
-            shown.append(before)
-            self._held = bracket + after
-            if not self._held:
-                break
-            mark = _MARK.match(self._held)
+            text = before.rstrip(" ")  # a mark takes the space before it along
+            shown.append(text)
+            space, rest = before[len(text) :], bracket + after
+            mark = _MARK.match(rest)
             if mark is not None:
-                self._held = self._held[mark.end() :]
-            elif len(self._held) <= LONGEST_MARK and _BEGUN.match(self._held):
+                self._held = rest[mark.end() :]
+                continue
+            self._held = space + rest
+            if not rest or (len(rest) <= LONGEST_MARK and _BEGUN.match(rest)):
                 break
-            else:
-                shown.append("[")
-                self._held = self._held[1:]
+            shown.append(space + "[")
+            self._held = after
         return "".join(shown)

@@ -32,6 +32,7 @@ _SENTENCE: Final = re.compile(r"[^.!?…\n]+(?:[.!?…](?=\S)[^.!?…\n]*)*(?:[.
 _NUMBER: Final = re.compile(r"\d+(?:[.,  ]\d+)*")
 _ABSENT: Final = re.compile(
     r"^\W*(?:this is |that is |the answer is |it is )?not (?:stated |found )?in the documents?"
+    r"|^\W*the (?:documents? do(?:es)?|text does) not (?:say|state|mention)\b"
     r"|^\W*(?:этого |ответа )?нет в документ",
     re.I,
 )

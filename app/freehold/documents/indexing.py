@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 60.0
 TELL_S: Final = 0.25
+# Documents whose passages are held in memory together.
+EMBEDDED_AT_ONCE: Final = 20
 # What is not the file's fault: the collection stops and says so.
 FATAL: Final = frozenset({"disk_full", "storage_failed", "busy", "internal"})
 
@@ -280,14 +282,21 @@ class Indexer:
         of_collections = partial(records.of_collections, collection_ids=[collection_id])
         documents = await self._database.read(of_collections)
         foreign = foreign_to(documents, ref)
-        ids = [d.id for d in documents if d.id not in foreign and d.embedded < d.passages]
-        if not ids:
+        lacking = [d for d in documents if d.id not in foreign and d.embedded < d.passages]
+        if not lacking:
             return []
-        self._tell(collection_id, live, "embedding", 0, 0)
+        total = sum(document.passages - document.embedded for document in lacking)
+        done = 0
+        self._tell(collection_id, live, "embedding", done, total)
         async with self._engines.lease(ref) as lease:
-            await embed_documents(
-                self._database, lease, ids, partial(self._tell, collection_id, live, "embedding")
-            )
+            for start in range(0, len(lacking), EMBEDDED_AT_ONCE):
+                group = lacking[start : start + EMBEDDED_AT_ONCE]
+
+                def tell(at: int, _of: int, before: int = done) -> None:
+                    self._tell(collection_id, live, "embedding", before + at, total)
+
+                await embed_documents(self._database, lease, [d.id for d in group], tell)
+                done += sum(document.passages - document.embedded for document in group)
         return []
 
     def _tell(self, collection_id: str, live: Live, phase: str, done: int, total: int) -> None:
