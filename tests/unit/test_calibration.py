@@ -32,24 +32,25 @@ from freehold.machine.disk_speed import BLOCK_BYTES, read_disk_speed
 from freehold.machine.gauge import WARM_STEPS, Reading, quick_time, read_steps
 from freehold.machine.measuring import Measured
 from freehold.machine.memory import MachineMemory
-from freehold.machine.plan.cpu_speed import CpuSpeed
+from freehold.machine.plan.cpu_speed import AttentionSpeed, CpuSpeed
 from freehold.machine.plan.kv import KvShape
 from freehold.machine.plan.shape import Layer, ModelShape
 from freehold.machine.plan.speed import GpuSpeed, distinct_experts
 from freehold.machine.plan.work import Work
 from freehold.wire_machine import Parts
 
+CACHE = 32 << 20
 TRUTH = CpuSpeed(
     node_s=6e-7,
     weight_s={"Q8_0": 5.6e-11, "Q4_K": 6.5e-11, "Q6_K": 6e-11},
     mac_s={"Q8_0": 1.1e-11, "Q4_K": 1e-11, "Q6_K": 9e-12},
     expert_weight_factor=1.3,
     expert_mac_factor=2.0,
-    row_s=1.1e-8,
-    value_s=8e-11,
-    prompt_row_s=4e-9,
-    prompt_value_s=3e-11,
+    plain=AttentionSpeed(value_s=1.6e-10, prompt_value_s=5e-11),
+    latent=AttentionSpeed(6.6e-9, 6.5e-11, 2e-9, 3e-11),
     step_s=4e-5,
+    cache_bytes=CACHE,
+    cached_factor=0.6,
 )
 
 
@@ -76,12 +77,12 @@ def gauge(work: Work, nodes: int, *lengths: int, **of: int) -> Gauged:
 
 def gauges() -> dict[str, Gauged]:
     found = {
-        "few_nodes": gauge(Work({"Q8_0": 40_000}, {}, {}, 12, 1152), 211, 16),
-        "many_nodes": gauge(Work({"Q8_0": 160_000}, {}, {}, 48, 4608), 931, 16),
+        "few_nodes": gauge(Work({"Q8_0": 40_000}, {}, {}, 12, 768, True), 211, 16, 512, 2048),
+        "many_nodes": gauge(Work({"Q8_0": 160_000}, {}, {}, 48, 3072, True), 931, 16),
         "heads": gauge(Work({"Q8_0": 6_000_000}, {}, {}, 32, 4096), 130, 512, 2048),
-        "latent": gauge(Work({"Q8_0": 900_000}, {}, {}, 18, 19_584), 211, 512, 2048),
+        "latent": gauge(Work({"Q8_0": 900_000}, {}, {}, 18, 10_368, True), 211, 512, 2048),
         "experts": gauge(
-            Work({"Q8_0": 3_000_000}, {"Q4_K": 170_000_000}, {}, 8, 2048), 131, 512,
+            Work({"Q8_0": 3_000_000}, {"Q4_K": 170_000_000}, {}, 8, 2048, True), 131, 512,
             experts=384, used=8,
         ),
     }  # fmt: skip
@@ -91,11 +92,13 @@ def gauges() -> dict[str, Gauged]:
 
 
 def test_the_fit_finds_what_was_put_in() -> None:
-    found = fit_cpu(gauges())
-    for name in ("node_s", "step_s", "row_s", "value_s", "prompt_row_s", "prompt_value_s"):
+    found = fit_cpu(gauges(), CACHE)
+    for name in ("node_s", "step_s", "expert_weight_factor", "expert_mac_factor", "cached_factor"):
         assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), rel=0.05), name
-    for name in ("expert_weight_factor", "expert_mac_factor"):
-        assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), rel=0.05), name
+    for kind in ("plain", "latent"):
+        for name in ("row_s", "value_s", "prompt_row_s", "prompt_value_s"):
+            want = getattr(getattr(TRUTH, kind), name)
+            assert getattr(getattr(found, kind), name) == pytest.approx(want, rel=0.05), name
     for kind in KINDS.values():
         assert found.weight_s[kind] == pytest.approx(TRUTH.weight_s[kind], rel=0.03)
         assert found.mac_s[kind] == pytest.approx(TRUTH.mac_s[kind], rel=0.05)
@@ -110,14 +113,16 @@ def test_a_disturbed_gauge_never_gives_speeds_that_cannot_be(disturbed: str, tim
         for run in found[disturbed].runs
     )
     found[disturbed] = replace(found[disturbed], runs=runs)
-    speed = fit_cpu(found)
+    speed = fit_cpu(found, CACHE)
     values = [
         *speed.weight_s.values(), *speed.mac_s.values(), speed.node_s,
         speed.expert_weight_factor, speed.expert_mac_factor,
     ]  # fmt: skip
     assert min(values) > 0
-    assert min(speed.row_s, speed.value_s, speed.prompt_row_s, speed.prompt_value_s) >= 0
+    for part in (speed.plain, speed.latent):
+        assert min(part.row_s, part.value_s, part.prompt_row_s, part.prompt_value_s) >= 0
     assert speed.step_s >= 0
+    assert 0 < speed.cached_factor <= 1
 
 
 def test_a_type_nobody_measured_is_taken_for_its_neighbour() -> None:
@@ -126,6 +131,14 @@ def test_a_type_nobody_measured_is_taken_for_its_neighbour() -> None:
     assert TRUTH.layers_s(work, 1) == pytest.approx(TRUTH.layers_s(like, 1))
     tiny = Work({"IQ1_S": 50_000}, {}, {}, 0, 0)
     assert TRUTH.layers_s(tiny, 1) >= 50_000 * min(TRUTH.weight_s.values())
+
+
+def test_what_stays_in_the_cache_is_cheaper() -> None:
+    def per_byte(size: int) -> float:
+        return TRUTH.layers_s(Work({"Q8_0": size}), 1) / size
+
+    assert per_byte(8 << 20) == pytest.approx(0.6 * per_byte(64 << 20))
+    assert per_byte(8 << 20) < per_byte(24 << 20) < per_byte(64 << 20)
 
 
 def test_a_batch_hits_more_experts_but_never_all_at_once() -> None:
@@ -238,6 +251,11 @@ class FakeGauge:
         return Reading(streams, prompt_tokens, prompt_tokens + 20.0, decode, prompt, 512)
 
 
+def checked(found: dict[str, Gauged], _cache_bytes: int) -> CpuSpeed:
+    assert set(found) == set(gauges())
+    return TRUTH
+
+
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> tuple[Tools, list[str]]:
     """Doubles for the child, the gauges and the copies; and where gauges were loaded."""
@@ -258,11 +276,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> tuple[Tools, list[str]]:
         "read_shape",
         lambda name: shape(Work({"Q8_0": 90_000_000}), layers=layers.get(name, 2)),
     )
-    monkeypatch.setattr(calibrating, "fit_cpu", lambda found: _checked(found))
-
-    def _checked(found: dict[str, Gauged]) -> CpuSpeed:
-        assert set(found) == set(gauges())
-        return TRUTH
+    monkeypatch.setattr(calibrating, "fit_cpu", checked)
 
     @contextlib.asynccontextmanager
     async def load(options: LoadOptions) -> AsyncIterator[FakeGauge]:

@@ -26,17 +26,18 @@ from freehold.machine.calibration import KINDS, Calibration, Gauged, fit_cpu, fi
 from freehold.machine.disk_speed import read_disk_speed
 from freehold.machine.gauge import Reading, gauged, quickest
 from freehold.machine.guessing import read_memory_speed
+from freehold.machine.host import read_cache
 from freehold.machine.measuring import MeasureProcess
+from freehold.machine.plan.kv import padded_cells
 from freehold.machine.plan.shape import ModelShape, read_shape
 from freehold.machine.plan.speed import GpuSpeed
 
 log = logging.getLogger(__name__)
 
-CONTEXT_TOKENS: Final = 4096
 COPY_S: Final = 60.0
 # (prompt, answer) tokens of each run of a gauge.
 RUNS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
-    "few_nodes": ((16, 120),),
+    "few_nodes": ((16, 120), (512, 60), (2048, 60)),
     "many_nodes": ((16, 80),),
     "experts": ((512, 40),),
     "heads": ((512, 40), (2048, 40)),
@@ -155,7 +156,7 @@ async def calibrate(
     return Calibration(
         machine=machine,
         taken_at=began,
-        cpu=fit_cpu(found),
+        cpu=fit_cpu(found, read_cache()),
         ram_bytes_per_s=ram,
         disk_bytes_per_s=disk,
         gpus=speeds,
@@ -175,10 +176,12 @@ async def _measure(
     if not await asyncio.to_thread(path.exists):
         await asyncio.to_thread(tools.make, name, path)
     shape: ModelShape = await asyncio.to_thread(lambda: read_shape(read_model(path)))
+    wanted = RUNS.get(name, MATRIX_RUNS)
     options = LoadOptions(
         path=str(path),
         placement=Placement(devices=() if device is None else (device,)),
-        context_tokens=CONTEXT_TOKENS,
+        # No more than the longest run needs: prefixes kept from runs before would be in the way.
+        context_tokens=padded_cells(max(prompt + answer for prompt, answer in wanted) + 1),
         memory="read",
         # Trying numbers of threads takes longer than a gauge runs.
         threads=None if device else physical_cores(),
@@ -186,7 +189,7 @@ async def _measure(
     said = await child.ask(options)
     runs = []
     async with tools.load(options) as gauge:
-        for prompt, answer in RUNS.get(name, MATRIX_RUNS):
+        for prompt, answer in wanted:
             tried = [await gauge.run(prompt, answer) for _ in range(REPEATS)]
             runs.append(quickest(tried))
     nodes = said.nodes if said is not None else None

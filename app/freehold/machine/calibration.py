@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from freehold.machine.gauge import Reading
-from freehold.machine.plan.cpu_speed import CpuSpeed
+from freehold.machine.plan.cpu_speed import AttentionSpeed, CpuSpeed
 from freehold.machine.plan.shape import ModelShape
 from freehold.machine.plan.speed import GpuSpeed, distinct_experts
 from freehold.wire_machine import CalibrationInfo, GpuCalibration
@@ -25,6 +25,7 @@ SHOWN: Final = "Q8_0"
 ROUNDS: Final = 4  # of fitting: each part is found with the others as they were
 # A part that the others leave nothing of is not free: it is lost in the noise.
 LEAST_SHARE: Final = 0.02
+LEAST_CACHED: Final = 0.3
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,21 +74,23 @@ class Gauged:
     runs: tuple[Reading, ...]
 
 
-def fit_cpu(gauged: Mapping[str, Gauged]) -> CpuSpeed:
+def fit_cpu(gauged: Mapping[str, Gauged], cache_bytes: int) -> CpuSpeed:
     """Return the speed that explains all gauges: `few_nodes`, `many_nodes`, those of `KINDS`,
     `experts`, `heads` and `latent`.
 
+    cache_bytes: of the processor's last cache.
     Raises: KeyError where a gauge is missing.
     """
     few, many = gauged["few_nodes"], gauged["many_nodes"]
     guess = (many.runs[0].decode_s - few.runs[0].decode_s) / (many.nodes - few.nodes)
     rates = dict.fromkeys(KINDS.values(), 0.0)
-    speed = CpuSpeed(node_s=max(guess, 1e-9), weight_s=rates, mac_s=rates)
-    speed = _with_attention(speed, gauged["heads"], gauged["latent"])
+    speed = CpuSpeed(node_s=max(guess, 1e-9), weight_s=rates, mac_s=rates, cache_bytes=cache_bytes)
+    speed = _with_attention(speed, gauged)
     for _ in range(ROUNDS):
         speed = _with_nodes(speed, few, many)
         for name, kind in KINDS.items():
             speed = _with_kind(speed, gauged[name], kind)
+        speed = _with_cache(speed, gauged["heads"])
         speed = _with_experts(speed, gauged["experts"])
     return speed
 
@@ -128,48 +131,60 @@ def _hit(shape: ModelShape, tokens: int) -> float:
     return distinct_experts(shape.experts, shape.experts_used, tokens) / max(1, shape.experts)
 
 
-def _with_attention(speed: CpuSpeed, heads: Gauged, latent: Gauged) -> CpuSpeed:
-    """Return the speed with what attention costs: by what a longer context adds to two gauges."""
-    decode = [
-        (
-            gauge.runs[-1].decode_s - gauge.runs[0].decode_s,
-            gauge.runs[-1].context_tokens - gauge.runs[0].context_tokens,
-        )
-        for gauge in (heads, latent)
-    ]
-    row_s, value_s = _two_parts(heads, latent, [added / pairs for added, pairs in decode])
-    prompts = []
-    for gauge in (heads, latent):
-        short, long = gauge.runs[0], gauge.runs[-1]
-        times = long.prompt_tokens / short.prompt_tokens
-        pairs = (long.prompt_tokens**2 - times * short.prompt_tokens**2) / 2
-        prompts.append((long.prefill_s - times * short.prefill_s) / pairs)
-    prompt_row_s, prompt_value_s = _two_parts(heads, latent, prompts)
-    return replace(
-        speed,
-        row_s=row_s,
-        value_s=value_s,
-        prompt_row_s=prompt_row_s,
-        prompt_value_s=prompt_value_s,
+def _with_attention(speed: CpuSpeed, gauged: Mapping[str, Gauged]) -> CpuSpeed:
+    """Return the speed with what attention costs: by what a longer context adds to gauges."""
+    heads, small, large = gauged["heads"], gauged["few_nodes"], gauged["latent"]
+    per_value = 1 / max(1, heads.shape.work.head_values)
+    plain = AttentionSpeed(
+        value_s=_answer_pair_s(heads) * per_value, prompt_value_s=_prompt_pair_s(heads) * per_value
     )
+    row_s, value_s = _two_parts(small, large, _answer_pair_s(small), _answer_pair_s(large))
+    prompt_row_s, prompt_value_s = _two_parts(
+        small, large, _prompt_pair_s(small), _prompt_pair_s(large)
+    )
+    latent = AttentionSpeed(row_s, value_s, prompt_row_s, prompt_value_s)
+    return replace(speed, plain=plain, latent=latent)
 
 
-def _two_parts(heads: Gauged, latent: Gauged, per_pair: list[float]) -> tuple[float, float]:
+def _answer_pair_s(gauge: Gauged) -> float:
+    """Return what a token more of context adds to a step."""
+    short, long = gauge.runs[-2:]
+    added = long.decode_s - short.decode_s
+    return max(0.0, added) / (long.context_tokens - short.context_tokens)
+
+
+def _prompt_pair_s(gauge: Gauged) -> float:
+    """Return what a token that looks at another one costs in a prompt."""
+    short, long = gauge.runs[-2:]
+    times = long.prompt_tokens / short.prompt_tokens
+    pairs = (long.prompt_tokens**2 - times * short.prompt_tokens**2) / 2
+    return max(0.0, long.prefill_s - times * short.prefill_s) / pairs
+
+
+def _two_parts(small: Gauged, large: Gauged, one: float, two: float) -> tuple[float, float]:
     """Return what a dot product costs at all, and what each of its values costs.
 
-    Two equations; where noise makes one part negative, the other explains both as well as it can.
+    Two equations; where noise makes one part negative, the other explains the larger gauge.
     """
-    one, two = (max(0.0, seconds) for seconds in per_pair)
-    a, b = heads.shape.work, latent.shape.work
+    a, b = small.shape.work, large.shape.work
     determinant = a.head_rows * b.head_values - b.head_rows * a.head_values
     if determinant:
         row_s = (one * b.head_values - two * a.head_values) / determinant
         value_s = (a.head_rows * two - b.head_rows * one) / determinant
         if row_s >= 0 and value_s >= 0:
             return row_s, value_s
-    if a.head_values and b.head_values and two / b.head_values >= one / a.head_values:
-        return 0.0, (one / a.head_values + two / b.head_values) / 2
-    return one / max(1, a.head_rows), two / max(1, b.head_values) / 2
+    if two / max(1, b.head_values) * a.head_values >= one:
+        return 0.0, two / max(1, b.head_values)
+    return two / max(1, b.head_rows), 0.0
+
+
+def _with_cache(speed: CpuSpeed, gauge: Gauged) -> CpuSpeed:
+    """Return the speed with what weights cost that stay in the processor's cache."""
+    run, work = gauge.runs[0], gauge.shape.work
+    plain = replace(speed, cached_factor=1.0)
+    expected = plain.layers_s(work, 1) + plain.output_s(work, 1)
+    left = run.decode_s - (explain_decode(plain, gauge, run) - expected)
+    return replace(speed, cached_factor=min(1.0, max(left / expected, LEAST_CACHED)))
 
 
 def _with_nodes(speed: CpuSpeed, few: Gauged, many: Gauged) -> CpuSpeed:

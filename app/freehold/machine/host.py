@@ -57,6 +57,16 @@ def read_cpu(proc: Path = PROC, sys: Path = SYS) -> Cpu:
     )
 
 
+def read_cache(sys: Path = SYS) -> int:
+    """Return the bytes of the last level of cache, all of its parts together; 0 if unknown."""
+    found: dict[str, int] = {}
+    for place in (sys / "devices/system/cpu").glob("cpu[0-9]*/cache/index3"):
+        size = re.fullmatch(r"(\d+)K", _text(place / "size") or "")
+        if size is not None:
+            found[_text(place / "shared_cpu_list") or str(place)] = int(size[1]) * 1024
+    return sum(found.values())
+
+
 def read_memory(proc: Path = PROC, sys: Path = SYS) -> Memory:
     """Return RAM, swap and huge pages; `limit_bytes` is what a container leaves."""
     text = _text(proc / "meminfo") or ""

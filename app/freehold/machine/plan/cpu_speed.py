@@ -13,6 +13,19 @@ ANY = ""  # the rate of every type, where types were not told apart
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionSpeed:
+    """Seconds of attention: per dot product over the cache, and per value that it reads.
+
+    prompt_row_s, prompt_value_s: the same for the tokens of a prompt.
+    """
+
+    row_s: float = 0.0
+    value_s: float = 0.0
+    prompt_row_s: float = 0.0
+    prompt_value_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CpuSpeed:
     """Seconds, all threads together, as llama.cpp's kernels take them here.
 
@@ -20,8 +33,8 @@ class CpuSpeed:
     node_s: of a node of the graph, whatever it computes: threads wait for each other.
     weight_s: per byte of a matrix, by type, for one token. mac_s: per weight and further token.
     expert_weight_factor, expert_mac_factor: what the same costs more in routed experts.
-    row_s, value_s: of attention, per dot product over the cache and per value of it, for tokens
-        that are written; prompt_row_s, prompt_value_s for those of a prompt.
+    plain, latent: of attention with keys and values apart, and with values inside the keys.
+    cache_bytes: of the processor; matrices that stay in it cost `cached_factor` of `weight_s`.
     """
 
     node_s: float
@@ -29,11 +42,11 @@ class CpuSpeed:
     mac_s: Mapping[str, float]
     expert_weight_factor: float = 1.0
     expert_mac_factor: float = 1.0
-    row_s: float = 0.0
-    value_s: float = 0.0
-    prompt_row_s: float = 0.0
-    prompt_value_s: float = 0.0
+    plain: AttentionSpeed = AttentionSpeed()
+    latent: AttentionSpeed = AttentionSpeed()
     step_s: float = 0.0
+    cache_bytes: int = 0
+    cached_factor: float = 1.0
 
     @classmethod
     def flat(cls, bytes_per_s: float, flops: float, node_s: float) -> CpuSpeed:
@@ -42,14 +55,16 @@ class CpuSpeed:
             node_s=node_s,
             weight_s={ANY: 1 / bytes_per_s},
             mac_s={ANY: 2 / flops},
-            value_s=2 / flops,
-            prompt_value_s=2 / flops,
+            plain=AttentionSpeed(value_s=2 / flops, prompt_value_s=2 / flops),
+            latent=AttentionSpeed(value_s=4 / flops, prompt_value_s=4 / flops),
         )
 
     def layers_s(self, work: Work, tokens: int) -> float:
         """Return the seconds of all matrices but experts and output, for a batch of tokens."""
+        cached = self._cached(work)
         return sum(
-            size * self._weight_s(name) + _weights(name, size) * (tokens - 1) * self._mac_s(name)
+            size * self._weight_s(name) * cached
+            + _weights(name, size) * (tokens - 1) * self._mac_s(name)
             for name, size in work.layers.items()
         )
 
@@ -67,17 +82,32 @@ class CpuSpeed:
 
     def output_s(self, work: Work, tokens: int) -> float:
         """Return the seconds of the last matrix for so many tokens."""
+        cached = self._cached(work)
         return sum(
-            size * self._weight_s(name) + _weights(name, size) * (tokens - 1) * self._mac_s(name)
+            size * self._weight_s(name) * cached
+            + _weights(name, size) * (tokens - 1) * self._mac_s(name)
             for name, size in work.output.items()
         )
 
+    def _cached(self, work: Work) -> float:
+        """Return what a byte costs of what it would cost from memory.
+
+        All of it stays in the cache up to half its size, nothing from its whole size on: what is
+        read in turn pushes itself out.
+        """
+        size = sum(work.layers.values()) + sum(work.output.values())
+        if not self.cache_bytes:
+            return 1.0
+        share = min(1.0, max(0.0, 2 - 2 * size / self.cache_bytes))
+        return 1.0 - share * (1.0 - self.cached_factor)
+
     def attention_s(self, work: Work, pairs: float, *, of_prompt: bool) -> float:
         """Return the seconds of attention; pairs: each token counted with each it looks at."""
+        speed = self.latent if work.is_latent else self.plain
         if of_prompt:
-            rates = self.prompt_row_s, self.prompt_value_s
+            rates = speed.prompt_row_s, speed.prompt_value_s
         else:
-            rates = self.row_s, self.value_s
+            rates = speed.row_s, speed.value_s
         return pairs * (work.head_rows * rates[0] + work.head_values * rates[1])
 
     def weights(self, name: str, size: int) -> float:

@@ -109,7 +109,11 @@ def read_shape(model: ModelFile) -> ModelShape:
         file_bytes=facts.file_bytes,
         is_embedder=facts.kind == "embedding",
         work=weigh_work(
-            model.all_tensors(), _heads(facts, header)[: mtp.start], mtp, is_tied=is_tied
+            model.all_tensors(),
+            _heads(facts, header)[: mtp.start],
+            mtp,
+            is_tied=is_tied,
+            is_latent=_is_latent(facts, header),
         ),
         mtp_layers=len(mtp),
         mtp_bytes=sum(sum(facts.layer_bytes.get(n, {}).values()) for n in mtp),
@@ -144,7 +148,7 @@ def _kv_shapes(facts: ModelFacts, header: GgufHeader) -> tuple[KvShape, ...]:
     prefix = f"{facts.architecture}.attention."
     heads = _per_layer(header, f"{prefix}head_count", facts, 1)
     kv_heads = _per_layer(header, f"{prefix}head_count_kv", facts, None)
-    is_latent = header.whole(f"{prefix}key_length_mla") is not None
+    is_latent = _is_latent(facts, header)
     shapes = []
     for number in range(_layer_count(facts)):
         own = facts.embedding_size // max(1, heads[number] or 1)
@@ -157,15 +161,21 @@ def _kv_shapes(facts: ModelFacts, header: GgufHeader) -> tuple[KvShape, ...]:
 
 
 def _heads(facts: ModelFacts, header: GgufHeader) -> list[tuple[int, int]]:
-    """Return each layer's heads, and the values that a head's key and value have together."""
+    """Return each layer's heads, and the values that a head reads of the cache for a token."""
     prefix = f"{facts.architecture}.attention."
     found = []
     for heads in _per_layer(header, f"{prefix}head_count", facts, 1):
         count = max(1, heads or 1)
         own = facts.embedding_size // count
         key = header.whole(f"{prefix}key_length") or own
-        found.append((count, key + (header.whole(f"{prefix}value_length") or own)))
+        value = 0 if _is_latent(facts, header) else header.whole(f"{prefix}value_length") or own
+        found.append((count, key + value))
     return found
+
+
+def _is_latent(facts: ModelFacts, header: GgufHeader) -> bool:
+    """Return whether values are part of the keys: multi-head latent attention."""
+    return header.whole(f"{facts.architecture}.attention.key_length_mla") is not None
 
 
 def _per_layer(

@@ -16,7 +16,8 @@ class Work:
     """Bytes of weights by type: of the layers, of the routed experts, and of the output.
 
     head_rows: dot products over the cache for each token in it: heads, all layers together.
-    head_values: the values those read and write: heads times the sizes of a key and a value.
+    head_values: the values those read: heads times the size of a key and a value, or of the key
+    alone where the value is part of it (`is_latent`).
     """
 
     layers: Bytes = field(default_factory=dict)
@@ -24,6 +25,7 @@ class Work:
     output: Bytes = field(default_factory=dict)
     head_rows: int = 0
     head_values: int = 0
+    is_latent: bool = False
 
 
 def weigh_work(
@@ -32,10 +34,11 @@ def weigh_work(
     unused: Container[int],
     *,
     is_tied: bool,
+    is_latent: bool,
 ) -> Work:
     """Return the work of a model.
 
-    heads: (heads, values of a key and a value together) of each layer. unused: layers that are
+    heads: (heads, values that each reads for a token) of each layer. unused: layers that are
     not loaded.
     """
     layers: dict[str, int] = {}
@@ -61,4 +64,5 @@ def weigh_work(
         output,
         head_rows=sum(count for count, _ in rows),
         head_values=sum(count * values for count, values in rows),
+        is_latent=is_latent,
     )
