@@ -13,14 +13,14 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "app")]
 
-from doubles.document_files import MAKERS  # noqa: E402
+from doubles.document_files import MAKERS, PICTURES  # noqa: E402
 from security.test_damaged_documents import read_damaged  # noqa: E402
 
 
 def main() -> int:
     """Read them and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    kinds = [ending for ending in MAKERS if ending not in ("py", "txt")]
+    kinds = [ending for ending in (*MAKERS, *PICTURES) if ending not in ("py", "txt")]
     ends: Counter[str] = Counter()
     longest = 0.0
     began = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email.message
 import io
+import random
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import docx
 import openpyxl
 import pptx
+from PIL import Image
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
@@ -186,6 +188,21 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "md": make_markdown,
     "txt": make_markdown,
     "py": make_markdown,
+}
+
+
+def make_picture(form: str) -> bytes:
+    """Return a picture of noise, which every decoder has to work for."""
+    noise = random.Random(form).randbytes(96 * 64 * 3)
+    return _saved(lambda target: Image.frombytes("RGB", (96, 64), noise).save(target, form))
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "png": lambda: make_picture("PNG"),
+    "jpg": lambda: make_picture("JPEG"),
+    "webp": lambda: make_picture("WEBP"),
+    "gif": lambda: make_picture("GIF"),
+    "tiff": lambda: make_picture("TIFF"),
 }
 
 

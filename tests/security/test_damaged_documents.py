@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from doubles.document_corpus import mutate
-from doubles.document_files import MAKERS, put
+from doubles.document_files import MAKERS, PICTURES, put
 from freehold.documents.parsing import parse_file
 from freehold.errors import AppError
 
@@ -27,7 +27,7 @@ FINE_CODES = {
 
 def read_damaged(folder: Path, ending: str, seed: int) -> str:
     """Damage a file, read it, and return how it ended; anything but AppError is raised."""
-    data = mutate(MAKERS[ending](), random.Random(f"{ending}-{seed}"))
+    data = mutate((MAKERS | PICTURES)[ending](), random.Random(f"{ending}-{seed}"))
     path = put(folder, f"damaged-{seed}.{ending}", data)
     refusal: AppError | None = None
     try:
@@ -43,7 +43,7 @@ def read_damaged(folder: Path, ending: str, seed: int) -> str:
     return refusal.code
 
 
-@pytest.mark.parametrize("ending", [e for e in MAKERS if e not in ("py", "txt")])
+@pytest.mark.parametrize("ending", [*(e for e in MAKERS if e not in ("py", "txt")), "jpg"])
 def test_damage_is_one_error(ending: str, tmp_path: Path) -> None:
     began = time.monotonic()
     for seed in range(EACH):
