@@ -20,6 +20,7 @@ from freehold.client.http import HttpClient
 from freehold.errors import AppError
 from freehold.gguf.ggml_types import F32
 from freehold.gguf.writer import MetadataValue, TensorData, write_gguf
+from freehold.library.anatomy import read_anatomy, read_tensors
 from freehold.wire_files import QuantiseRequest
 
 FIRST, SECOND = KIMI.ref, QWEN.ref
@@ -181,3 +182,19 @@ async def test_the_base_models_template_comes_from_the_hub(
         finally:
             await client.close()
             await asyncio.to_thread(server.stop)
+
+
+async def test_names_cannot_disguise_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "odd.gguf"
+    metadata: dict[str, MetadataValue] = {
+        "general.architecture": "llama",
+        "general.name": "safe\u202egpj.exe",
+        "key\u2066": "line one\nline two\x07",
+    }
+    tensors = [TensorData("w\u202e.weight", F32, (8,), lambda: iter([b"1" * 32]))]
+    write_gguf(path, metadata, tensors)
+    found = read_anatomy(path, "odd")
+    assert read_tensors(path)[0].name == "w�.weight"
+    rows = {row.key: row.value for row in found.metadata}
+    assert rows["key�"] == "line one\nline two�"
+    assert rows["general.name"] == "safe�gpj.exe"

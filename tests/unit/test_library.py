@@ -370,3 +370,18 @@ async def test_many_askers_at_once(library: Library, tmp_path: Path) -> None:
     await asyncio.gather(*(library.import_file(path) for path in paths))
     listings = await asyncio.gather(*(library.entries() for _ in range(8)))
     assert {len(listing) for listing in listings} == {8}
+
+
+async def test_a_folder_that_freehold_made_goes_with_its_last_file(
+    library: Library, tmp_path: Path
+) -> None:
+    own, foreign = tmp_path / "models" / "made", tmp_path / "theirs"
+    for folder in (own, foreign):
+        folder.mkdir(parents=True)
+        shutil.copy(tiny_llama(), folder / "llama-Q8_0.gguf")
+    made = await library.import_file(own / "llama-Q8_0.gguf", origin="made", owned=True)
+    theirs = await library.import_file(foreign / "llama-Q8_0.gguf")
+    await library.remove(made.ref, delete_files=True)
+    await library.remove(theirs.ref, delete_files=True)
+    assert not own.exists()
+    assert foreign.exists(), "a folder of the person's own stays"

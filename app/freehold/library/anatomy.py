@@ -149,7 +149,8 @@ def base_repository(header: GgufHeader) -> str:
 
 def _tensor_row(tensor: TensorInfo, file: int) -> TensorRow:
     layer, piece = piece_of(tensor.name)
-    return TensorRow(tensor.name, tensor.kind.name, tensor.shape, tensor.bytes, layer, piece, file)
+    name = printable(tensor.name)
+    return TensorRow(name, tensor.kind.name, tensor.shape, tensor.bytes, layer, piece, file)
 
 
 def _sum(tensors: tuple[TensorRow, ...]) -> dict[str, int]:
@@ -172,6 +173,7 @@ def _by_layer(tensors: tuple[TensorRow, ...]) -> tuple[LayerBytes, ...]:
 
 
 def _metadata_row(source: Source, key: str, value: Value) -> MetadataRow:
+    key = printable(key)
     if isinstance(value, LongList):
         kind = f"list of {value.count:,} ({TYPE_NAMES.get(value.item, '?')})"
         return MetadataRow(key=key, kind=kind, value=_beginning(source, value))
@@ -192,6 +194,13 @@ def _beginning(source: Source, items: LongList) -> str:
     return ", ".join(_shown(item) for item in first) + ", …"
 
 
+def printable(text: str) -> str:
+    """Return foreign text without what could disguise it, such as characters that turn it round."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+
+
 def _kind(value: bool | int | float | str) -> str:
     if isinstance(value, bool):
         return "yes or no"
@@ -205,7 +214,7 @@ def _shown(value: bool | int | float | str) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
+    text = printable(str(value))
     return text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
 
 

@@ -7,6 +7,7 @@ was changed, moved or unplugged is never offered as ready.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -383,4 +384,8 @@ def _delete(model: StoredModel) -> int:
                 detail={"path": str(path)},
             ) from error
         freed += size
+    if model.owned:
+        for folder in {Path(file.path).parent for file in model.files}:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # one that Freehold made, unless something else lies in it
     return freed

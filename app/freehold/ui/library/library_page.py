@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 from PySide6.QtCore import Signal
@@ -52,7 +53,7 @@ class LibraryPage(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._models = session, models
+        self._session, self._models, self._theme = session, models, theme
         self.setAccessibleName("Models")
         self.state = DownloadsState(session, self)
         self.here = ModelsPage(session, models, settings, theme)
@@ -61,8 +62,6 @@ class LibraryPage(QWidget):
         self.making = MakingState(session, self)
         self.making.finished.connect(lambda job: self.said.emit(f"{job.name} is ready."))
         self.making_panel = MakingPanel(self.making, theme)
-        self.inspector = InspectPage(session, theme)
-        self.inspector.left.connect(lambda: self.go_to(HERE))
         self.here.inspect_requested.connect(self.inspect)
         self._buttons: dict[str, QToolButton] = {}
         for part in (self.here, self.finder, self.downloads):
@@ -74,9 +73,9 @@ class LibraryPage(QWidget):
         self.folders = FoldersDialog(session, settings, theme, self)
         self.folders_button = push_button(theme, "Folders…", self.folders.open)
         self.here.list.head_buttons.insertWidget(0, self.folders_button)
-        self.duplicates = DuplicatesDialog(session, theme, self.here.remove, self)
-        look = self.duplicates.look
-        self.duplicates_button = push_button(theme, "Duplicates…", look, kind="quiet")
+        self.duplicates_button = push_button(
+            theme, "Duplicates…", lambda: self.duplicates.look(), kind="quiet"
+        )
         self.here.list.head_buttons.insertWidget(0, self.duplicates_button)
         self._lay_out()
         self.go_to(HERE)
@@ -86,6 +85,19 @@ class LibraryPage(QWidget):
         self._pages.setCurrentWidget(self.finder if key == FIND else self.here)
         for name, button in self._buttons.items():
             button.setChecked(name == key)
+
+    @cached_property
+    def inspector(self) -> InspectPage:
+        """Return the page of a model's file, made when it is first wanted."""
+        page = InspectPage(self._session, self._theme)
+        page.left.connect(lambda: self.go_to(HERE))
+        self._pages.addWidget(page)
+        return page
+
+    @cached_property
+    def duplicates(self) -> DuplicatesDialog:
+        """Return the list of duplicates, made when it is first wanted."""
+        return DuplicatesDialog(self._session, self._theme, self.here.remove, self)
 
     def inspect(self, ref: str) -> None:
         """Show what a model's files hold."""
@@ -152,7 +164,6 @@ class LibraryPage(QWidget):
         self._pages = QStackedWidget()
         self._pages.addWidget(self.here)
         self._pages.addWidget(self.finder)
-        self._pages.addWidget(self.inspector)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
