@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: starter starter-eval gpu-pack run test prepare prepare-test lint format unit requirements install uninstall clean \
-	screenshots bench bench-engine bench-download bench-metering bench-documents help
+	screenshots bench bench-engine bench-download bench-metering bench-plan bench-documents help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
 	@exec $(VENV)/freehold $(ARGS)
@@ -78,6 +78,9 @@ bench-engine: prepare ## Measure the engine alone: bare loop, worker process, HT
 
 bench-metering: prepare-test ## Measure what metering costs: paired runs with and without it
 	@$(VENV)/python tests/bench/metering.py $(ARGS)
+
+bench-plan: prepare-test ## Measure the machine, then compare planned memory and speed with real loads
+	@$(VENV)/python tests/bench/plan.py $(ARGS)
 
 bench-download: prepare-test ## Measure the downloader beside curl and hf, and a listing of 1 TB
 	@$(VENV)/freehold bench download $(ARGS)
