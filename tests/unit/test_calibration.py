@@ -49,16 +49,20 @@ TRUTH = CpuSpeed(
     plain=AttentionSpeed(value_s=1.6e-10, prompt_value_s=5e-11),
     latent=AttentionSpeed(6.6e-9, 6.5e-11, 2e-9, 3e-11),
     step_s=4e-5,
+    token_node_s=1e-7,
+    token_value_s=1.3e-9,
     cache_bytes=CACHE,
     cached_factor=0.6,
 )
 
 
-def shape(work: Work, layers: int = 2, experts: int = 0, used: int = 0) -> ModelShape:
+def shape(
+    work: Work, layers: int = 2, experts: int = 0, used: int = 0, width: int = 64
+) -> ModelShape:
     rows = (Layer(Parts(), 0, KvShape(64, 64)),) * layers
     return ModelShape(
         name="gauge", architecture="llama", layers=rows, input_bytes=0, output_bytes=0,
-        is_tied=False, trained_tokens=8192, experts=experts, experts_used=used, width=64,
+        is_tied=False, trained_tokens=8192, experts=experts, experts_used=used, width=width,
         vocabulary=1000, parameters=90_000_000, active_parameters=90_000_000, file_bytes=0,
         work=work,
     )  # fmt: skip
@@ -79,21 +83,31 @@ def gauges() -> dict[str, Gauged]:
     found = {
         "few_nodes": gauge(Work({"Q8_0": 40_000}, {}, {}, 12, 768, True), 211, 16, 512, 2048),
         "many_nodes": gauge(Work({"Q8_0": 160_000}, {}, {}, 48, 3072, True), 931, 16),
-        "heads": gauge(Work({"Q8_0": 6_000_000}, {}, {}, 32, 4096), 130, 512, 2048),
+        "heads": gauge(Work({"Q8_0": 6_000_000}, {}, {}, 32, 4096), 130, 512, 2048, width=512),
         "latent": gauge(Work({"Q8_0": 900_000}, {}, {}, 18, 10_368, True), 211, 512, 2048),
         "experts": gauge(
             Work({"Q8_0": 3_000_000}, {"Q4_K": 170_000_000}, {}, 8, 2048, True), 131, 512,
-            experts=384, used=8,
+            experts=384, used=8, width=1024,
         ),
     }  # fmt: skip
     for name, kind in KINDS.items():
-        found[name] = gauge(Work({kind: 90_000_000, "F32": 8192}, {}, {}, 32, 8192), 68, 256)
+        found[name] = gauge(
+            Work({kind: 90_000_000, "F32": 8192}, {}, {}, 32, 8192), 68, 256, width=2048
+        )
     return found
 
 
 def test_the_fit_finds_what_was_put_in() -> None:
     found = fit_cpu(gauges(), CACHE)
-    for name in ("node_s", "step_s", "expert_weight_factor", "expert_mac_factor", "cached_factor"):
+    for name in (
+        "node_s",
+        "step_s",
+        "expert_weight_factor",
+        "expert_mac_factor",
+        "cached_factor",
+        "token_node_s",
+        "token_value_s",
+    ):
         assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), rel=0.05), name
     for kind in ("plain", "latent"):
         for name in ("row_s", "value_s", "prompt_row_s", "prompt_value_s"):

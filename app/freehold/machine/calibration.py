@@ -88,6 +88,7 @@ def fit_cpu(gauged: Mapping[str, Gauged], cache_bytes: int) -> CpuSpeed:
     speed = _with_attention(speed, gauged)
     for _ in range(ROUNDS):
         speed = _with_nodes(speed, few, many)
+        speed = _with_tokens(speed, few, gauged["heads"])
         for name, kind in KINDS.items():
             speed = _with_kind(speed, gauged[name], kind)
         speed = _with_cache(speed, gauged["heads"])
@@ -102,7 +103,7 @@ def explain_decode(speed: CpuSpeed, gauge: Gauged, run: Reading) -> float:
     further = batch * shape.experts_used / max(1, shape.experts) - hit
     return (
         speed.step_s
-        + gauge.nodes * speed.node_s
+        + speed.nodes_s(gauge.nodes, batch, shape.width)
         + speed.layers_s(shape.work, batch)
         + speed.experts_s(shape.work, hit, further)
         + speed.output_s(shape.work, batch)
@@ -118,7 +119,7 @@ def explain_prompt(speed: CpuSpeed, gauge: Gauged, run: Reading, batch_tokens: i
     hit = _hit(shape, tokens)
     further = tokens * shape.experts_used / max(1, shape.experts) - hit
     once = (
-        gauge.nodes * speed.node_s
+        speed.nodes_s(gauge.nodes, tokens, shape.width)
         + speed.layers_s(shape.work, tokens)
         + speed.experts_s(shape.work, hit, further)
     )
@@ -194,6 +195,19 @@ def _with_nodes(speed: CpuSpeed, few: Gauged, many: Gauged) -> CpuSpeed:
     long_s = long.decode_s - explain_decode(bare, many, long)
     node_s = max(long_s - short_s, LEAST_SHARE * long.decode_s) / (many.nodes - few.nodes)
     return replace(speed, node_s=node_s, step_s=max(0.0, short_s - few.nodes * node_s))
+
+
+def _with_tokens(speed: CpuSpeed, narrow: Gauged, wide: Gauged) -> CpuSpeed:
+    """Return the speed with what a prompt's tokens cost besides matrices and attention."""
+    bare = replace(speed, token_node_s=0.0, token_value_s=0.0)
+    each = []
+    for gauge, run in ((narrow, narrow.runs[-2]), (wide, wide.runs[-2])):
+        left = max(0.0, run.prefill_s - explain_prompt(bare, gauge, run))
+        each.append(left / gauge.nodes / (run.prompt_tokens - 1))
+    widths = narrow.shape.width, wide.shape.width
+    value_s = max(0.0, each[1] - each[0]) / (widths[1] - widths[0])
+    node_s = max(0.0, each[0] - widths[0] * value_s)
+    return replace(speed, token_node_s=node_s, token_value_s=value_s)
 
 
 def _with_kind(speed: CpuSpeed, gauge: Gauged, kind: str) -> CpuSpeed:

@@ -34,6 +34,8 @@ class CpuSpeed:
     weight_s: per byte of a matrix, by type, for one token. mac_s: per weight and further token.
     expert_weight_factor, expert_mac_factor: what the same costs more in routed experts.
     plain, latent: of attention with keys and values apart, and with values inside the keys.
+    token_node_s, token_value_s: of a node, for each token of a batch beyond the first, and for
+        each value of the token's row: norms, sums, copies.
     cache_bytes: of the processor; matrices that stay in it cost `cached_factor` of `weight_s`.
     """
 
@@ -45,6 +47,8 @@ class CpuSpeed:
     plain: AttentionSpeed = AttentionSpeed()
     latent: AttentionSpeed = AttentionSpeed()
     step_s: float = 0.0
+    token_node_s: float = 0.0
+    token_value_s: float = 0.0
     cache_bytes: int = 0
     cached_factor: float = 1.0
 
@@ -58,6 +62,11 @@ class CpuSpeed:
             plain=AttentionSpeed(value_s=2 / flops, prompt_value_s=2 / flops),
             latent=AttentionSpeed(value_s=4 / flops, prompt_value_s=4 / flops),
         )
+
+    def nodes_s(self, nodes: float, tokens: int, width: int) -> float:
+        """Return the seconds of a graph's nodes, whatever they compute, for a batch of tokens."""
+        more = (tokens - 1) * (self.token_node_s + width * self.token_value_s)
+        return nodes * (self.node_s + more)
 
     def layers_s(self, work: Work, tokens: int) -> float:
         """Return the seconds of all matrices but experts and output, for a batch of tokens."""

@@ -95,7 +95,7 @@ def decode_s(
             read = _touched_weights(device, shape, hit) + device.parts.kv_cache * filled
             total += read / gpu.memory_bytes_per_s + device.layers * gpu.layer_s
     cpu, work, part = speed.cpu, shape.work, shares(plan, shape)
-    total += part.nodes * (nodes or count_nodes(shape)) * cpu.node_s
+    total += cpu.nodes_s(part.nodes * (nodes or count_nodes(shape)), batch, shape.width)
     total += part.dense * cpu.layers_s(work, batch)
     total += part.output * cpu.output_s(work, batch)
     total += part.experts * cpu.experts_s(work, hit, further)
@@ -181,7 +181,8 @@ def _batch_s(
     cpu = speed.cpu
     hit = distinct_experts(shape.experts, shape.experts_used, tokens) / max(1, shape.experts)
     further = tokens * shape.experts_used / max(1, shape.experts) - hit
-    total += (nodes or count_nodes(shape)) * cpu.node_s + cpu.layers_s(shape.work, tokens)
+    total += cpu.nodes_s(nodes or count_nodes(shape), tokens, shape.width)
+    total += cpu.layers_s(shape.work, tokens)
     return total + cpu.experts_s(shape.work, hit, further)
 
 
