@@ -81,6 +81,7 @@ bench-metering: prepare-test ## Measure what metering costs: paired runs with an
 
 bench-plan: prepare-test ## Measure the machine, then compare planned memory and speed with real loads
 	@$(VENV)/python tests/bench/plan.py $(ARGS)
+	@$(VENV)/python tests/bench/machine_page.py
 
 bench-download: prepare-test ## Measure the downloader beside curl and hf, and a listing of 1 TB
 	@$(VENV)/freehold bench download $(ARGS)

@@ -201,7 +201,10 @@ async def run(rounds: int, quick: bool) -> dict[str, object]:
                 path = folder / f"{kind}-{size}.gguf"
                 write_model(path, Recipe(kind=kind, size=size))
                 memory += await measure_memory(path.stem, path, child)
-                speeds += await measure_speed(path.stem, size, path, speed, child, rounds)
+                found_rows = await measure_speed(path.stem, size, path, speed, child, rounds)
+                for row in found_rows:
+                    print(row.line(), file=told, flush=True)
+                speeds += found_rows
                 path.unlink()
         await child.close()
         plan_s = await time_of_a_large_plan(folder)
