@@ -31,14 +31,15 @@ async def page(qapp: QApplication, theme: Theme) -> AsyncIterator[HelpPage]:
     page.deleteLater()
 
 
-def words_of(page: HelpPage) -> str:
+async def words_of(page: HelpPage) -> str:
+    await until(lambda: not page._waiting)
     return " ".join(text.text for _, text in page._sections)
 
 
 async def test_it_opens_on_the_first_page_with_all_listed(page: HelpPage) -> None:
     assert page.title.text() == "First steps"
     assert len(page.contents.rows) == len(ORDER)
-    assert "starter model" in words_of(page)
+    assert "starter model" in await words_of(page)
     page.open("kimi-k2")
     assert page.title.text() == "Kimi K2"
     assert page.contents.currentIndex().data() == "Kimi K2"
@@ -79,7 +80,7 @@ async def test_it_speaks_the_language_of_the_system(theme: Theme) -> None:
 async def test_a_manual_that_is_gone_is_said_plainly(theme: Theme, tmp_path: Path) -> None:
     page = HelpPage(theme, "en", tmp_path)
     assert page.title.text() == "The manual is not there."
-    assert "Install Freehold again" in words_of(page)
+    assert "Install Freehold again" in await words_of(page)
     page.deleteLater()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,7 @@ MISSING: Final = "Its files come with Freehold. Install Freehold again to get th
 CONTENTS_WIDTH: Final = 264
 ARTICLE_WIDTH: Final = 720
 SETTLING_MS: Final = 500
+SLICE_S: Final = 0.006
 WORDS: Final = {
     "en": ("Help", "Search the manual", "Nothing in the manual holds these words."),
     "ru": ("Справка", "Поиск в руководстве", "Этих слов в руководстве нет."),
@@ -70,6 +72,11 @@ class HelpPage(QWidget):
         self.language = ""
         self.key = ""
         self._wanted = ""
+        self._waiting: list[Section] = []
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(0)
+        self._drawing.timeout.connect(self._add_sections)
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLING_MS)
@@ -151,11 +158,22 @@ class HelpPage(QWidget):
             old.hide()
             old.deleteLater()
         self._sections = []
-        for number, section in enumerate(sections):
-            head = f"## {section.heading}\n\n" if number else ""
+        self._waiting = list(sections)
+        self._add_sections()
+
+    def _add_sections(self) -> None:
+        """Draw sections for a while; the rest follows between events."""
+        until = time.perf_counter() + SLICE_S
+        while self._waiting:
+            section = self._waiting.pop(0)
+            head = f"## {section.heading}\n\n" if self._sections else ""
             text = CardText(self._theme, head + section.text.strip())
             self._sections.append((section.heading, text))
             self._article.insertWidget(self._article.count() - 1, text)
+            if time.perf_counter() > until:
+                break
+        if self._waiting:
+            self._drawing.start()
 
     def _go_to_wanted(self) -> None:
         if not self._settled.isActive():
