@@ -106,7 +106,10 @@ class Gpu(Value, frozen=True, kw_only=True):
 
 
 class Inventory(Value, frozen=True, kw_only=True):
-    """The machine at a moment. `gpu_note` says why there is no GPU, or "" where there is one."""
+    """The machine at a moment. `gpu_note` says why there is no GPU, or "" where there is one.
+
+    expert_kernels: one line about Freehold's own kernels; "" where there is no driver for a GPU.
+    """
 
     gpus: tuple[Gpu, ...]
     cpu: Cpu
@@ -114,6 +117,7 @@ class Inventory(Value, frozen=True, kw_only=True):
     disks: tuple[Disk, ...]
     driver: str | None
     gpu_note: str
+    expert_kernels: str = ""
 
 
 class GpuCalibration(Value, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import apsw
 import msgspec
@@ -85,6 +86,7 @@ def to_json(checks: Sequence[Check], state: NativeState) -> dict[str, object]:
             "reason": state.decision.get("reason", ""),
             "devices": list(state.report.get("devices", ())),
             "kernels": {"chat": abi} if (abi := state.report.get("chat_abi")) else {},
+            "expert_kernels": [asdict(kernel) for kernel in native.expert_kernels(state)],
             "pack": dict(state.report.get("pack") or {}),
         },
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.doctor.check import Check
+from freehold.engine.kernels import KernelState, list_kernels, read_switch
 from freehold.units import format_bytes
 
 PROBE_WITHIN_S = 60.0
@@ -110,6 +112,13 @@ def check_backend(state: NativeState) -> Check:
     return Check("backend", True, detail, fix, needed=False)
 
 
+def expert_kernels(state: NativeState) -> tuple[KernelState, ...]:
+    """Return whether each of Freehold's expert kernels is used, and why."""
+    switch = read_switch(os.environ.get("FREEHOLD_MOE"))
+    pack = state.report.get("pack") or {}
+    return list_kernels(pack, state.report.get("devices", ()), switch)
+
+
 def check_pack(state: NativeState) -> Check:
     """Return what became of the GPU pack: its kernels, and which of them are on."""
     pack = state.report.get("pack") or {}
@@ -122,10 +131,10 @@ def check_pack(state: NativeState) -> Check:
     if pack["reason"]:
         hint = "The GPU is used with llama.cpp's own kernels. Build the pack again for Freehold's."
         return Check(name, False, f"{folder}: {pack['reason']}", hint, needed=False)
-    switched = ", ".join(f"{kernel} {'on' if on else 'off'}" for kernel, on in pack["kernels"])
-    gpus = [d for d in state.report.get("devices", ()) if d["kind"] != "CPU"]
-    idle = "" if gpus else "; idle, because no GPU is seen"
-    detail = f"expert kernels {pack['version']} for {pack['built_for']}: {switched}{idle}"
+    kernels = expert_kernels(state)
+    switched = ", ".join(f"{each.name} {'on' if each.on else 'off'}" for each in kernels)
+    reasons = "; ".join(dict.fromkeys(each.why for each in kernels))
+    detail = f"expert kernels {pack['version']} for {pack['built_for']}: {switched} ({reasons})"
     asleep = not any(on for _, on in pack["kernels"])
     hint = "They are off until they are measured on a GPU; FREEHOLD_MOE=1 turns them on."
     return Check(name, True, detail, hint if asleep else "", needed=False)

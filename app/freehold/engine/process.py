@@ -51,7 +51,11 @@ REAP_S: Final = 2.0
 POLL_S: Final = 0.005
 
 # What of the server's environment a worker may see: no keys, no tokens.
-_KEPT_VARIABLES: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+_KEPT_VARIABLES: Final = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"),
+    # Where a GPU pack lies, and which of its kernels are wanted.
+    *("FREEHOLD_DATA", "XDG_DATA_HOME", "FREEHOLD_GPU_PACK", "FREEHOLD_MOE"),
+)
 _KEPT_PREFIXES: Final = ("CUDA_", "NVIDIA_", "GGML_", "LLAMA_", "OMP_", "GOMP_", "HIP_", "VK_")
 
 

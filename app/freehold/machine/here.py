@@ -7,10 +7,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from freehold.engine.kernels import describe, list_kernels, read_switch
 from freehold.engine.process import worker_environment
 from freehold.machine.plan.budgets import DiskBudget, GpuBudget, Machine, RamBudget
 from freehold.wire_machine import Inventory
@@ -50,8 +51,8 @@ def _disk_room(model: Path) -> tuple[int, int]:
     return usage.total, usage.free
 
 
-async def engine_gpus() -> tuple[str, ...]:
-    """Return llama.cpp's names of the GPUs it can use; none if it cannot be asked."""
+async def ask_engine() -> Mapping[str, Any]:
+    """Return what the native libraries say of themselves; empty if they cannot be asked."""
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -62,15 +63,28 @@ async def engine_gpus() -> tuple[str, ...]:
             env=worker_environment(os.environ),
         )
     except OSError:
-        return ()
+        return {}
     try:
         async with asyncio.timeout(PROBE_S):
             output, _ = await process.communicate()
-        found = json.loads(output or b"{}").get("devices", [])
+        report = json.loads(output or b"{}")
     except (TimeoutError, ValueError):
-        return ()
+        return {}
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    return report if isinstance(report, dict) else {}
+
+
+def engine_gpus(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return llama.cpp's names of the GPUs it can use."""
+    found = report.get("devices", ())
     return tuple(str(device["name"]) for device in found if device.get("kind") == "GPU")
+
+
+def expert_kernels(report: Mapping[str, Any]) -> str:
+    """Return one line about Freehold's expert kernels."""
+    pack = report.get("pack") or {}
+    switch = read_switch(os.environ.get("FREEHOLD_MOE"))
+    return describe(list_kernels(pack, report.get("devices", ()), switch), pack)

@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.devices.nvml import Nvml
 from freehold.machine.guessing import guess_speed, measured_speed
-from freehold.machine.here import budgets, engine_gpus
+from freehold.machine.here import ask_engine, budgets, engine_gpus, expert_kernels
 from freehold.machine.inventory import take_inventory
 from freehold.machine.learning import run_key
 from freehold.machine.memory import MachineMemory, machine_key
@@ -27,13 +27,19 @@ class Places:
     """Looks at this machine and knows the profiles; NVML is asked in a thread."""
 
     def __init__(
-        self, paths: Paths, nvml: Nvml | None, gpu_note: str, engine_names: tuple[str, ...]
+        self,
+        paths: Paths,
+        nvml: Nvml | None,
+        gpu_note: str,
+        engine_names: tuple[str, ...],
+        kernels: str = "",
     ) -> None:
         self.memory = MachineMemory(paths.data / "machine.json")
         self._paths = paths
         self._nvml = nvml
         self._gpu_note = gpu_note
         self._engine_names = engine_names
+        self._kernels = kernels
         self._profiles: Profiles | None = None
         self._guess: MachineSpeed | None = None
 
@@ -43,6 +49,7 @@ class Places:
 
     def _take_inventory(self) -> Inventory:
         found = take_inventory(self._nvml, self._gpu_note, [self._paths.models])
+        found = msgspec.structs.replace(found, expert_kernels=self._kernels)
         known = self.memory.calibration(machine_key(found))
         if known is None or known.disk_bytes_per_s is None:
             return found
@@ -112,5 +119,6 @@ class Places:
 async def open_places(paths: Paths) -> Places:
     """Open a session with the driver, if there is one, and ask llama.cpp for its GPUs."""
     nvml, note = await asyncio.to_thread(Nvml.open)
-    names = await engine_gpus() if nvml is not None else ()
-    return Places(paths, nvml, note, names)
+    report = await ask_engine() if nvml is not None else {}
+    kernels = expert_kernels(report) if report else ""
+    return Places(paths, nvml, note, engine_gpus(report), kernels)

@@ -152,6 +152,8 @@ class InventoryCards(QWidget):
         )
         if inventory.driver:
             self.facts.set("NVIDIA driver", inventory.driver)
+        if inventory.expert_kernels:
+            self.facts.set("Expert kernels", inventory.expert_kernels)
         for disk in inventory.disks:
             free = f"{format_bytes(disk.free_bytes)} free of {format_bytes(disk.total_bytes)}"
             rate = disk.read_bytes_per_s
