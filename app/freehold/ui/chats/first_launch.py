@@ -23,7 +23,7 @@ WIDTH: Final = 620
 NOT_READ: Final = ("This machine could not be read.", "The Machine page says more.")
 STARTER_TEXT: Final = (
     "A small guide to Freehold: ask it about the app, or give it a short text and a question."
-    " It knows little else; for everything else find a bigger model."
+    " It is very small, can be wrong and knows little else: find a bigger model for real work."
 )
 
 

@@ -65,7 +65,8 @@ class Welcome(QStackedWidget):
             theme,
             "chats",
             "Ask the starter model",
-            "It knows Freehold, reads short texts and calls tools, in English and Russian.",
+            "It is a very small guide to Freehold, in English and Russian, and can be wrong: the"
+            " manual (F1) is right. For real work choose a bigger model above.",
             tuple(self.questions),
         )
         self.first = FirstLaunch(session, theme)
