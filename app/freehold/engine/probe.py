@@ -58,9 +58,32 @@ def list_devices(library: ctypes.CDLL) -> list[dict[str, object]]:
                 "kind": DEVICE_KINDS[kind] if kind < len(DEVICE_KINDS) else "other",
                 "free_bytes": free.value,
                 "total_bytes": total.value,
+                "pci": _pci_id(library, device),
             }
         )
     return devices
+
+
+class _Props(ctypes.Structure):
+    # What follows the id is of no use here; the space is for it and what may come.
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("rest", ctypes.c_char * 256),
+    ]
+
+
+def _pci_id(library: ctypes.CDLL, device: int) -> str:
+    """Return a device's PCI id as `0000:01:00.0`, "" where it has none."""
+    props = _Props()
+    library.ggml_backend_dev_get_props.restype = None
+    library.ggml_backend_dev_get_props.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Props)]
+    library.ggml_backend_dev_get_props(device, ctypes.byref(props))
+    return (props.device_id or b"").decode(errors="replace")
 
 
 def _text(function: Any, *arguments: int) -> str:

@@ -26,7 +26,8 @@ def budgets(inventory: Inventory, engine_gpus: Sequence[str], model: Path) -> Ma
     A GPU whose figures cannot be, or that llama.cpp cannot use, is left out.
     """
     gpus = []
-    names = iter(engine_gpus)
+    is_matched = any(gpu.engine_device for gpu in inventory.gpus)
+    names = iter(() if is_matched else engine_gpus)
     for gpu in inventory.gpus:
         name = gpu.engine_device or next(names, None)
         if name is None or gpu.lost or not gpu.total_bytes or gpu.free_bytes is None:
@@ -81,6 +82,16 @@ def engine_gpus(report: Mapping[str, Any]) -> tuple[str, ...]:
     """Return llama.cpp's names of the GPUs it can use."""
     found = report.get("devices", ())
     return tuple(str(device["name"]) for device in found if device.get("kind") == "GPU")
+
+
+def engine_devices(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return llama.cpp's names of its GPUs by PCI id, as far as it knows them."""
+    found = report.get("devices", ())
+    return {
+        str(device["pci"]): str(device["name"])
+        for device in found
+        if device.get("kind") == "GPU" and device.get("pci")
+    }
 
 
 def expert_kernels(report: Mapping[str, Any]) -> str:

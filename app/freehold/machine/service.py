@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from freehold.devices.nvml import Nvml
 from freehold.machine.guessing import guess_speed, measured_speed
-from freehold.machine.here import ask_engine, budgets, engine_gpus, expert_kernels
+from freehold.machine.here import (
+    ask_engine,
+    budgets,
+    engine_devices,
+    engine_gpus,
+    expert_kernels,
+)
 from freehold.machine.inventory import take_inventory
 from freehold.machine.learning import run_key
 from freehold.machine.memory import MachineMemory, machine_key
@@ -33,13 +39,17 @@ class Places:
         gpu_note: str,
         engine_names: tuple[str, ...],
         kernels: str = "",
+        engine_devices: Mapping[str, str] | None = None,
     ) -> None:
+        """Join them. engine_names: llama.cpp's GPUs in the bus's order; engine_devices: by PCI id,
+        where it says them."""
         self.memory = MachineMemory(paths.data / "machine.json")
         self._paths = paths
         self._nvml = nvml
         self._gpu_note = gpu_note
         self._engine_names = engine_names
         self._kernels = kernels
+        self._engine_devices = engine_devices or {}
         self._profiles: Profiles | None = None
         self._guess: MachineSpeed | None = None
 
@@ -48,7 +58,11 @@ class Places:
         return await asyncio.to_thread(self._take_inventory)
 
     def _take_inventory(self) -> Inventory:
-        found = take_inventory(self._nvml, self._gpu_note, [self._paths.models])
+        found = take_inventory(
+            self._nvml, self._gpu_note, [self._paths.models], self._engine_devices
+        )
+        if not self._engine_devices:
+            found = _named_in_order(found, self._engine_names)
         found = msgspec.structs.replace(found, expert_kernels=self._kernels)
         known = self.memory.calibration(machine_key(found))
         if known is None or known.disk_bytes_per_s is None:
@@ -121,4 +135,14 @@ async def open_places(paths: Paths) -> Places:
     nvml, note = await asyncio.to_thread(Nvml.open)
     report = await ask_engine() if nvml is not None else {}
     kernels = expert_kernels(report) if report else ""
-    return Places(paths, nvml, note, engine_gpus(report), kernels)
+    devices = engine_devices(report)
+    return Places(paths, nvml, note, engine_gpus(report), kernels, devices)
+
+
+def _named_in_order(found: Inventory, names: Sequence[str]) -> Inventory:
+    """Return the inventory with llama.cpp's names given out in the order of the bus."""
+    gpus = tuple(
+        msgspec.structs.replace(gpu, engine_device=name)
+        for gpu, name in zip(found.gpus, [*names, *[None] * len(found.gpus)], strict=False)
+    )
+    return msgspec.structs.replace(found, gpus=gpus)

@@ -1,0 +1,47 @@
+"""llama.cpp's GPUs and the driver's are matched by PCI id, whatever their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doubles.nvml import FakeGpu, FakeNvml
+from doubles.server import fake_paths
+from freehold.devices.nvml import Nvml
+from freehold.engine.process import worker_environment
+from freehold.machine.here import ask_engine, engine_devices, engine_gpus
+from freehold.machine.service import Places
+
+GPUS = ("NVIDIA H100 PCIe", "NVIDIA GeForce RTX 4090", "NVIDIA T400")
+
+
+def places(folder: Path, names: tuple[str, ...], devices: dict[str, str]) -> Places:
+    driver, note = Nvml.open(FakeNvml([FakeGpu(name=name) for name in GPUS]))  # type: ignore[arg-type]
+    return Places(fake_paths(folder), driver, note, names, "", devices)
+
+
+async def test_names_follow_the_pci_id(tmp_path: Path) -> None:
+    # The fastest first, as CUDA orders them by itself; the third is not used by this build.
+    found = places(tmp_path, ("CUDA0", "CUDA1"), {"0000:02:00.0": "CUDA0", "0000:01:00.0": "CUDA1"})
+    inventory = await found.inventory()
+    assert [gpu.engine_device for gpu in inventory.gpus] == ["CUDA1", "CUDA0", None]
+    assert found.engine_gpus(inventory, tmp_path) == {"CUDA1": "GPU-0000", "CUDA0": "GPU-0001"}
+
+
+async def test_without_pci_ids_the_order_of_the_bus_counts(tmp_path: Path) -> None:
+    inventory = await places(tmp_path, ("CUDA0", "CUDA1"), {}).inventory()
+    assert [gpu.engine_device for gpu in inventory.gpus] == ["CUDA0", "CUDA1", None]
+
+
+def test_engines_number_gpus_as_the_driver_does() -> None:
+    assert worker_environment({"PATH": "/bin"})["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    given = worker_environment({"CUDA_DEVICE_ORDER": "FASTEST_FIRST"})
+    assert given["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"  # a person's own choice
+
+
+@pytest.mark.engine
+async def test_llama_cpp_says_where_its_devices_are() -> None:
+    report = await ask_engine()
+    assert all("pci" in device for device in report["devices"])
+    assert set(engine_devices(report).values()) <= set(engine_gpus(report))
