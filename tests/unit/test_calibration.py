@@ -49,7 +49,7 @@ TRUTH = CpuSpeed(
     plain=AttentionSpeed(value_s=1.6e-10, prompt_value_s=5e-11),
     latent=AttentionSpeed(6.6e-9, 6.5e-11, 2e-9, 3e-11),
     step_s=4e-5,
-    token_node_s=1e-7,
+    router_s=2e-6,
     token_value_s=1.3e-9,
     cache_bytes=CACHE,
     cached_factor=0.6,
@@ -59,7 +59,7 @@ TRUTH = CpuSpeed(
 def shape(
     work: Work, layers: int = 2, experts: int = 0, used: int = 0, width: int = 64
 ) -> ModelShape:
-    rows = (Layer(Parts(), 0, KvShape(64, 64)),) * layers
+    rows = (Layer(Parts(), 1 if experts else 0, KvShape(64, 64)),) * layers
     return ModelShape(
         name="gauge", architecture="llama", layers=rows, input_bytes=0, output_bytes=0,
         is_tied=False, trained_tokens=8192, experts=experts, experts_used=used, width=width,
@@ -81,8 +81,14 @@ def gauge(work: Work, nodes: int, *lengths: int, **of: int) -> Gauged:
 
 def gauges() -> dict[str, Gauged]:
     found = {
-        "few_nodes": gauge(Work({"Q8_0": 40_000}, {}, {}, 12, 768, True), 211, 16, 512, 2048),
-        "many_nodes": gauge(Work({"Q8_0": 160_000}, {}, {}, 48, 3072, True), 931, 16),
+        "few_nodes": gauge(
+            Work({"Q8_0": 40_000}, {"Q4_0": 7_000_000}, {}, 12, 768, True), 211, 16, 512, 2048,
+            experts=384, used=8,
+        ),
+        "many_nodes": gauge(
+            Work({"Q8_0": 160_000}, {"Q4_0": 31_000_000}, {}, 48, 3072, True), 931, 16,
+            experts=384, used=8, layers=11,
+        ),
         "heads": gauge(Work({"Q8_0": 6_000_000}, {}, {}, 32, 4096), 130, 512, 2048, width=512),
         "latent": gauge(Work({"Q8_0": 900_000}, {}, {}, 18, 10_368, True), 211, 512, 2048),
         "experts": gauge(
@@ -105,7 +111,7 @@ def test_the_fit_finds_what_was_put_in() -> None:
         "expert_weight_factor",
         "expert_mac_factor",
         "cached_factor",
-        "token_node_s",
+        "router_s",
         "token_value_s",
     ):
         assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), rel=0.05), name

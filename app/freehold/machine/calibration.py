@@ -103,7 +103,7 @@ def explain_decode(speed: CpuSpeed, gauge: Gauged, run: Reading) -> float:
     further = batch * shape.experts_used / max(1, shape.experts) - hit
     return (
         speed.step_s
-        + speed.nodes_s(gauge.nodes, batch, shape.width)
+        + speed.nodes_s(gauge.nodes, batch, shape.width, len(shape.expert_layers))
         + speed.layers_s(shape.work, batch)
         + speed.experts_s(shape.work, hit, further)
         + speed.output_s(shape.work, batch)
@@ -119,7 +119,7 @@ def explain_prompt(speed: CpuSpeed, gauge: Gauged, run: Reading, batch_tokens: i
     hit = _hit(shape, tokens)
     further = tokens * shape.experts_used / max(1, shape.experts) - hit
     once = (
-        speed.nodes_s(gauge.nodes, tokens, shape.width)
+        speed.nodes_s(gauge.nodes, tokens, shape.width, len(shape.expert_layers))
         + speed.layers_s(shape.work, tokens)
         + speed.experts_s(shape.work, hit, further)
     )
@@ -197,17 +197,16 @@ def _with_nodes(speed: CpuSpeed, few: Gauged, many: Gauged) -> CpuSpeed:
     return replace(speed, node_s=node_s, step_s=max(0.0, short_s - few.nodes * node_s))
 
 
-def _with_tokens(speed: CpuSpeed, narrow: Gauged, wide: Gauged) -> CpuSpeed:
+def _with_tokens(speed: CpuSpeed, routed: Gauged, wide: Gauged) -> CpuSpeed:
     """Return the speed with what a prompt's tokens cost besides matrices and attention."""
-    bare = replace(speed, token_node_s=0.0, token_value_s=0.0)
-    each = []
-    for gauge, run in ((narrow, narrow.runs[-2]), (wide, wide.runs[-2])):
-        left = max(0.0, run.prefill_s - explain_prompt(bare, gauge, run))
-        each.append(left / gauge.nodes / (run.prompt_tokens - 1))
-    widths = narrow.shape.width, wide.shape.width
-    value_s = max(0.0, each[1] - each[0]) / (widths[1] - widths[0])
-    node_s = max(0.0, each[0] - widths[0] * value_s)
-    return replace(speed, token_node_s=node_s, token_value_s=value_s)
+    run = wide.runs[-2]
+    left = run.prefill_s - explain_prompt(replace(speed, token_value_s=0.0), wide, run)
+    values = wide.nodes * (run.prompt_tokens - 1) * wide.shape.width
+    found = replace(speed, token_value_s=max(0.0, left) / values)
+    run = routed.runs[-2]
+    left = run.prefill_s - explain_prompt(replace(found, router_s=0.0), routed, run)
+    choices = max(1, len(routed.shape.expert_layers)) * (run.prompt_tokens - 1)
+    return replace(found, router_s=max(0.0, left) / choices)
 
 
 def _with_kind(speed: CpuSpeed, gauge: Gauged, kind: str) -> CpuSpeed:

@@ -34,8 +34,8 @@ class CpuSpeed:
     weight_s: per byte of a matrix, by type, for one token. mac_s: per weight and further token.
     expert_weight_factor, expert_mac_factor: what the same costs more in routed experts.
     plain, latent: of attention with keys and values apart, and with values inside the keys.
-    token_node_s, token_value_s: of a node, for each token of a batch beyond the first, and for
-        each value of the token's row: norms, sums, copies.
+    token_value_s: of a node, for each value of a token's row, of tokens beyond the first: norms,
+        sums, copies. router_s: of choosing experts, for each of those tokens and expert layer.
     cache_bytes: of the processor; matrices that stay in it cost `cached_factor` of `weight_s`.
     """
 
@@ -47,8 +47,8 @@ class CpuSpeed:
     plain: AttentionSpeed = AttentionSpeed()
     latent: AttentionSpeed = AttentionSpeed()
     step_s: float = 0.0
-    token_node_s: float = 0.0
     token_value_s: float = 0.0
+    router_s: float = 0.0
     cache_bytes: int = 0
     cached_factor: float = 1.0
 
@@ -63,10 +63,10 @@ class CpuSpeed:
             latent=AttentionSpeed(value_s=4 / flops, prompt_value_s=4 / flops),
         )
 
-    def nodes_s(self, nodes: float, tokens: int, width: int) -> float:
+    def nodes_s(self, nodes: float, tokens: int, width: int, expert_layers: float) -> float:
         """Return the seconds of a graph's nodes, whatever they compute, for a batch of tokens."""
-        more = (tokens - 1) * (self.token_node_s + width * self.token_value_s)
-        return nodes * (self.node_s + more)
+        more = nodes * width * self.token_value_s + expert_layers * self.router_s
+        return nodes * self.node_s + (tokens - 1) * more
 
     def layers_s(self, work: Work, tokens: int) -> float:
         """Return the seconds of all matrices but experts and output, for a batch of tokens."""
@@ -107,17 +107,29 @@ class CpuSpeed:
         size = sum(work.layers.values()) + sum(work.output.values())
         if not self.cache_bytes:
             return 1.0
-        share = min(1.0, max(0.0, 2 - 2 * size / self.cache_bytes))
-        return 1.0 - share * (1.0 - self.cached_factor)
+        return 1.0 - self._cached_share(size) * (1.0 - self.cached_factor)
 
-    def attention_s(self, work: Work, pairs: float, *, of_prompt: bool) -> float:
-        """Return the seconds of attention; pairs: each token counted with each it looks at."""
+    def _cached_share(self, size: float) -> float:
+        if not self.cache_bytes:
+            return 1.0
+        return min(1.0, max(0.0, 2 - 2 * size / self.cache_bytes))
+
+    def attention_s(
+        self, work: Work, pairs: float, *, of_prompt: bool, cache_bytes: float = 0.0
+    ) -> float:
+        """Return the seconds of attention.
+
+        pairs: each token counted with each it looks at. cache_bytes: the KV cache that is read.
+        """
         speed = self.latent if work.is_latent else self.plain
         if of_prompt:
             rates = speed.prompt_row_s, speed.prompt_value_s
         else:
             rates = speed.row_s, speed.value_s
-        return pairs * (work.head_rows * rates[0] + work.head_values * rates[1])
+        # The rates are those of a KV cache that stays in the processor's own.
+        slower = self._cached_share(cache_bytes)
+        beyond = 1.0 if of_prompt else slower + (1.0 - slower) / self.cached_factor
+        return pairs * (work.head_rows * rates[0] + work.head_values * rates[1] * beyond)
 
     def weights(self, name: str, size: int) -> float:
         """Return how many weights of a type take `size` bytes."""

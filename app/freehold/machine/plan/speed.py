@@ -95,11 +95,14 @@ def decode_s(
             read = _touched_weights(device, shape, hit) + device.parts.kv_cache * filled
             total += read / gpu.memory_bytes_per_s + device.layers * gpu.layer_s
     cpu, work, part = speed.cpu, shape.work, shares(plan, shape)
-    total += cpu.nodes_s(part.nodes * (nodes or count_nodes(shape)), batch, shape.width)
+    away = part.nodes * len(shape.expert_layers)
+    total += cpu.nodes_s(part.nodes * (nodes or count_nodes(shape)), batch, shape.width, away)
     total += part.dense * cpu.layers_s(work, batch)
     total += part.output * cpu.output_s(work, batch)
     total += part.experts * cpu.experts_s(work, hit, further)
-    return total + part.cache * cpu.attention_s(work, batch * context_tokens, of_prompt=False)
+    held = sum(d.parts.kv_cache for d in plan.devices if d.kind != "gpu") * filled
+    pairs = batch * context_tokens
+    return total + part.cache * cpu.attention_s(work, pairs, of_prompt=False, cache_bytes=held)
 
 
 def shares(plan: Plan, shape: ModelShape) -> Shares:
@@ -181,7 +184,8 @@ def _batch_s(
     cpu = speed.cpu
     hit = distinct_experts(shape.experts, shape.experts_used, tokens) / max(1, shape.experts)
     further = tokens * shape.experts_used / max(1, shape.experts) - hit
-    total += cpu.nodes_s(nodes or count_nodes(shape), tokens, shape.width)
+    routed = len(shape.expert_layers)
+    total += cpu.nodes_s(nodes or count_nodes(shape), tokens, shape.width, routed)
     total += cpu.layers_s(shape.work, tokens)
     return total + cpu.experts_s(shape.work, hit, further)
 
