@@ -14,6 +14,8 @@ from doubles.displays import start_display
 SCENES = (
     "welcome",
     "chat",
+    "proof",
+    "documents",
     "models",
     "machine",
     "costs",

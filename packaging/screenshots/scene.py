@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from doubles.client import FakeClient
 from doubles.costs_scene import furnish_costs
+from doubles.documents_scene import furnish_documents
 from doubles.scenes import KIMI, QWEN, busy_workstation, first_launch
 from doubles.waiting import until
 from freehold.paths import user_paths
@@ -20,6 +21,7 @@ from freehold.ui.application import make_application
 from freehold.ui.chats.page import ChatsPage
 from freehold.ui.costs.page import CostsPage
 from freehold.ui.desktop import Desktop, Launch
+from freehold.ui.documents.page import DocumentsPage
 from freehold.ui.help.page import HelpPage
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.theme import Setting
@@ -48,6 +50,8 @@ async def show(app: QApplication, scene: str, theme: str, picture: str) -> None:
     await until(lambda: desktop.session.is_connected)
     if scene == "chat":
         await _open_chat(desktop, server)
+    elif scene in ("proof", "documents"):
+        await _open_documents(desktop, server, scene)
     elif scene.startswith("costs"):
         await _open_costs(desktop, server, scene.partition("-")[2])
     elif scene == "welcome":
@@ -71,6 +75,20 @@ async def _open_chat(desktop: Desktop, server: FakeClient) -> None:
     newest = (await server.chats())[0]
     page.show_chat(newest.id)
     await until(lambda: page.conversation.messages)
+
+
+async def _open_documents(desktop: Desktop, server: FakeClient, scene: str) -> None:
+    chat_id = furnish_documents(server)
+    if scene == "documents":
+        documents = cast(DocumentsPage, desktop.window.go_to("documents"))
+        await until(lambda: documents.rows.cards)
+        return
+    page = cast(ChatsPage, desktop.window.go_to("chats"))
+    page.show_chat(chat_id)
+    await until(lambda: page.conversation.messages)
+    page.side.open_citation("lease-answer", 1)
+    picture = page.side.reader.page_view.picture
+    await until(lambda: not picture.pixmap().isNull())
 
 
 async def _open_costs(desktop: Desktop, server: FakeClient, part: str) -> None:

@@ -17,13 +17,14 @@ from doubles.chat_desk import ChatDesk, open_desk
 from doubles.loop_probe import LoopProbe
 from doubles.waiting import until
 from freehold.errors import AppError
+from freehold.ui.chats.notices import progress_text
 from freehold.ui.documents.chip import Chip
 from freehold.ui.documents.chip_strip import MOST_HEIGHT
 from freehold.ui.documents.drops import WindowDrops
 from freehold.ui.state.gathering import LONG_TEXT
 from freehold.ui.theme import Theme
 from freehold.ui.widgets.question import Question
-from freehold.wire import ErrorInfo
+from freehold.wire import ErrorInfo, ReplyProgress
 from freehold.wire_documents import Collection, DocumentFit, DocumentInfo
 
 SLOW_MACHINE = 3
@@ -279,6 +280,48 @@ async def test_a_collection_is_attached_and_taken_off(desk: ChatDesk) -> None:
     chips(desk)[0].close_button.click()
     await until(lambda: not desk.client.documents.chats[chat_id][1])
     assert "law" in desk.client.documents.made, "the collection itself stays"
+
+
+async def test_what_the_server_did_not_hear_is_told_again(desk: ChatDesk, tmp_path: Path) -> None:
+    await attach_nothing(desk)
+    gone = AppError("server_unreachable", "The server is gone.", "Wait.", retryable=True)
+    desk.client.documents.fail_next("documents.set_chat", gone)
+    await attach(desk, put(tmp_path, "a.txt"))
+    await until(lambda: "chat" in desk.page.banners.keys)
+    desk.session.connected.emit()
+    chat_id = desk.page.conversation.chat.id
+    await until(lambda: desk.client.documents.chats.get(chat_id, ((), (), ""))[0])
+    assert len(desk.client.called("documents.set_chat")) == 2
+    assert [chip.name.text() for chip in chips(desk)] == ["a.txt"]
+
+
+async def test_a_chat_in_the_trash_takes_no_documents(desk: ChatDesk, tmp_path: Path) -> None:
+    await desk.ask("Hello")
+    chat_id = desk.page.conversation.chat.id
+    await desk.client.trash_chat(chat_id)
+    await until(lambda: desk.page.conversation.chat.trashed_at is not None)
+    desk.page.side.add([put(tmp_path, "a.txt")])
+    assert desk.page.side.attachments.items == ()
+    assert "documents" in desk.page.banners.keys
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("prefill", "Reading the prompt: 10,000 of 40,000 tokens (25%), about 15 s left"),
+        ("embedding", "Indexing the documents by meaning: 10,000 of 40,000 passages (25%)"),
+        ("reading", "Going through the documents part by part: 10,000 of 40,000 passages (25%)"),
+    ],
+)
+def test_what_comes_before_an_answer_says_how_far_it_is(phase: str, words: str) -> None:
+    progress = ReplyProgress(
+        chat_id="c",
+        message_id="m",
+        phase=phase,
+        done=10_000,
+        total=40_000,  # type: ignore[arg-type]
+    )
+    assert progress_text(progress, None, 0.0, 15.0).startswith(words)
 
 
 async def test_the_paper_clip_offers_what_is_here(desk: ChatDesk, tmp_path: Path) -> None:

@@ -145,7 +145,9 @@ class ChatsPage(QWidget):
         composer.send_asked.connect(self._send)
         composer.stop_asked.connect(self._stop)
         self.side.attachments.failed.connect(self.show_error)
-        self.side.attachments.noted.connect(self._note)
+        self.side.attachments.noted.connect(
+            lambda text: self.banners.put("documents", "info", text, "")
+        )
         self.side.offered.connect(self._offer)
         self.side.reader_shown.connect(self._make_room)
         self.transcript.citation_asked.connect(self.side.open_citation)
@@ -237,9 +239,6 @@ class ChatsPage(QWidget):
         room = has_room_for_list(self.width(), reading=reading, settings=settings)
         self.panel.setVisible(room)
         QTimer.singleShot(0, self.beside, self.beside.arrange)  # when the room is there
-
-    def _note(self, text: str) -> None:
-        self.banners.put("documents", "info", text, "")
 
     async def _sent(self, text: str, token: str) -> None:
         try:
@@ -345,7 +344,8 @@ class ChatsPage(QWidget):
         self._stack.setCurrentWidget(self.welcome if empty else self.transcript)
         self.composer.set_busy(conversation.busy)
         trashed = conversation.chat.trashed_at is not None
-        self.composer.setVisible((self.welcome.can_write or not empty) and not trashed)
+        writable = self.welcome.can_write or not empty or bool(self.side.attachments.items)
+        self.composer.setVisible(writable and not trashed)
         self._say_idle()
 
     def _say_idle(self) -> None:

@@ -135,6 +135,9 @@ class ChatSide(QObject):
 
     def add(self, paths: Sequence[str]) -> None:
         """Attach files and folders."""
+        if self._conversation.chat.trashed_at is not None:
+            self.attachments.noted.emit("This chat is in the trash. Restore it to add documents.")
+            return
         self.attachments.add_files(paths)
         self._composer.box.setFocus()
 

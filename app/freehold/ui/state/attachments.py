@@ -250,9 +250,13 @@ class Attachments(QObject):
                 sheaf.chat_id = await self._ensure_stored()
             documents = [i.document.id for i in sheaf.items if i.document is not None]
             collections = [i.collection.id for i in sheaf.items if i.collection is not None]
-            await self._session.client.documents.set_chat(
-                sheaf.chat_id, documents=documents, collections=collections
-            )
+            try:
+                await self._session.client.documents.set_chat(
+                    sheaf.chat_id, documents=documents, collections=collections
+                )
+            except AppError as error:
+                sheaf.unsaved = error.retryable  # told again when the line is back
+                raise
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -290,6 +294,7 @@ class Attachments(QObject):
 
     async def _read(self) -> None:
         sheaf = self._sheaf
+        await self._store(sheaf, only_unsaved=True)
         found = await self._session.client.documents.of_chat(sheaf.chat_id)
         if not sheaf.storing.locked() and not sheaf.unsaved:
             self._take(sheaf, found)
