@@ -112,7 +112,10 @@ def _sentence(
     days: Decimal,
 ) -> str:
     if tokens == 0:
-        return "Nothing has been answered yet, so nothing has been paid back."
+        return (
+            "Nothing has been answered yet, so nothing has been paid back. Ask a model in Chats: "
+            "every answer counts here."
+        )
     if would <= energy:
         return (
             f"So far it costs: {name} would have charged ${would:,.2f} for this, and the "

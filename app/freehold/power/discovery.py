@@ -15,6 +15,7 @@ from freehold.power.sources import EstimateSource, RaplSource, Source, find_rapl
 # A desktop's or laptop's ballpark where nothing measures; stated as ± 50 %.
 IDLE_WATTS = 25.0
 WATTS_PER_CORE = 9.0
+CHILDREN_EVERY_S = 5.0
 
 
 def find_sources(nvml: Nvml | None) -> tuple[Source, ...]:
@@ -34,11 +35,17 @@ def estimate() -> EstimateSource:
 
 
 class ProcessLoad:
-    """The share of all cores that this process and its children used since the last call."""
+    """The share of all cores that this process and its children used since the last call.
+
+    Finding the children means looking through every process of the machine, which takes ten times
+    as long as asking those that are known: it is done every few seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._process = psutil.Process()
+        self._children: list[psutil.Process] = []
+        self._found_s = -float("inf")
         self._used_s = self._cpu_seconds()
         self._at_s = clock()
 
@@ -51,8 +58,12 @@ class ProcessLoad:
         return spent_s / span_s / (os.cpu_count() or 1) if span_s > 0 else 0.0
 
     def _cpu_seconds(self) -> dict[int, float]:
+        now_s = self._clock()
+        if now_s - self._found_s >= CHILDREN_EVERY_S:
+            self._found_s = now_s
+            self._children = self._process.children(recursive=True)
         found: dict[int, float] = {}
-        for process in (self._process, *self._process.children(recursive=True)):
+        for process in (self._process, *self._children):
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 found[process.pid] = times.user + times.system

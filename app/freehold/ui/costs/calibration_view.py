@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from freehold.errors import AppError
@@ -39,7 +40,9 @@ class CalibrationView(QWidget):
         self.supply.setDecimals(0)
         self.supply.setSuffix(" %")
         self.supply.setSpecialValueText("not counted")
-        self.supply.setFixedWidth(130)
+        self.supply.setFixedWidth(140)
+        self.supply.lineEdit().setTextMargins(9, 0, 9, 0)
+        self.supply.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.supply.editingFinished.connect(self._save_supply)
         self._lay_out()
         state.meters_changed.connect(self._show)

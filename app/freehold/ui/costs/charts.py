@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QFontMetrics, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy
 
 from freehold.ui.costs.amounts import short_meter
@@ -143,7 +143,6 @@ class Tornado(Chart):
         self._bars: list[Any] = []
         self._middle = pg.InfiniteLine(angle=90)
         self.addItem(self._middle)
-        self.getAxis("left").setWidth(None)
         self.getAxis("bottom").setLabel("gain a year")
         self.recolor()
 
@@ -167,6 +166,10 @@ class Tornado(Chart):
             self.addItem(bar)
             self._bars.append(bar)
         self.getAxis("left").setTicks([[(r, s.name) for r, s in zip(rows, swings, strict=True)]])
+        # By itself the axis finds its width while it is drawn, and shows the names the time after.
+        metrics = QFontMetrics(self._theme.font("small"))
+        widest = max((metrics.horizontalAdvance(s.name) for s in swings), default=0)
+        self.getAxis("left").setWidth(widest + 16)
         self._middle.setValue(gain)
         self.setYRange(0.3, len(swings) + 1.5, padding=0)
         reached = [float(v) for s in swings for v in (s.low, s.high)]

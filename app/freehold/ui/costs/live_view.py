@@ -19,6 +19,10 @@ from freehold.wire_power import (
     LivePower,
 )
 
+NO_ADVICE = (
+    "Nothing yet: let the machine rest a while with a model loaded, and enter the price of a"
+    " kilowatt-hour under Tariff and meters."
+)
 SPANS = (("minute", "Minute"), ("hour", "Hour"), ("day", "Day"), ("month", "Month"))
 
 
@@ -120,14 +124,17 @@ class LiveView(QWidget):
             self.power.show_curve(curve)  # type: ignore[attr-defined]
             self.tokens.show_curve(curve)  # type: ignore[attr-defined]
             if not curve.points:
-                self.pointed.setText("Nothing has been read yet; a point is added every second.")
+                self.pointed.setText(
+                    "Nothing has been read yet; a point is added every second. Without a meter none"
+                    " comes: see Tariff and meters."
+                )
             elif self.pointed.text().startswith("Nothing"):
                 self.pointed.setText(" ")
 
     def _show_advice(self) -> None:
         advice = self._state.advice
         if advice is not None:
-            self.advice.setText("\n".join(advice.sentences))
+            self.advice.setText("\n".join(advice.sentences) or NO_ADVICE)
 
     def _choose_png(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the picture", "freehold-power.png")

@@ -66,7 +66,7 @@ class OwnOrRentView(QWidget):
         self.scenario.setMinimumWidth(160)
         self.scenario.setMaximumWidth(420)
         self.api = ChoiceBox(theme, "The same model over an API", lambda _value: self._ask())
-        self.api.setMinimumWidth(120)
+        self.api.setFixedWidth(190)
         self.mix = text_label("", "small", wrap=True)
         self.verdict = VerdictCard(theme)
         self.figures = KeyValue()
@@ -253,7 +253,9 @@ class OwnOrRentView(QWidget):
         api = self._prices.get(str(self.api.currentData()))
         if api is None:
             return
-        read, cached, written = (money(api.figures[k]) for k in ("input", "cached", "output"))
+        read, cached, written = (
+            token_price(api.figures[kind]) for kind in ("input", "cached", "output")
+        )
         self.api_age.setText(
             f"{read} read, {cached} cached and {written} written, per million; {age_text(api)}"
         )
@@ -280,6 +282,12 @@ class OwnOrRentView(QWidget):
     def _refuse(self, error: AppError) -> None:
         self.problem.setText(prose(error.sentence))
         self.problem.show()
+
+
+def token_price(price: Decimal) -> str:
+    """Return a price per million tokens with two decimals, or more where it has more."""
+    cents = price.quantize(Decimal("0.01"))
+    return f"${cents if cents == price else price.normalize():f}"
 
 
 def age_text(price: Priced) -> str:

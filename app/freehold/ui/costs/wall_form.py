@@ -41,7 +41,7 @@ class WallForm(QWidget):
         super().__init__(parent)
         self._shown_fingerprint = ""
         self.kind = ChoiceBox(theme, "Kind of meter", self._show_kind)
-        self.kind.setMinimumWidth(140)
+        self.kind.setFixedWidth(270)
         self.kind.offer(KINDS)
         self.host = _field("Address of the meter", "192.168.1.40")
         self.user = _field("User of the board", "reader")
