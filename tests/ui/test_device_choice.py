@@ -6,11 +6,14 @@ import pytest
 
 from doubles.client import FakeClient
 from doubles.machine import gpu
-from doubles.scenes import KIMI
+from doubles.scenes import GEMMA, KIMI
 from doubles.waiting import until
+from freehold.errors import AppError
+from freehold.ui.library.page import ModelsPage
 from freehold.ui.machine.load_dialog import LoadDialog
 from freehold.ui.state.models import ModelsState
 from freehold.ui.state.session import Session
+from freehold.ui.state.settings import SettingsState
 from freehold.ui.theme import Theme
 from freehold.wire import LoadRequest
 from freehold.wire_machine import PlanRequest
@@ -126,3 +129,26 @@ async def test_what_was_chosen_for_a_model_is_remembered(
     dialog.choices.gpus.gpu_layers.setValue(-1)
     assert dialog.choices.load_request().gpu_layers == -1  # the pin is taken back, not kept
     dialog.close()
+
+
+async def test_a_model_whose_gpu_is_gone_is_offered_the_cpu(
+    workstation: FakeClient, session: Session, theme: Theme
+) -> None:
+    gone = AppError(
+        "engine_crashed", "The GPU H100 (CUDA0) does not answer any more.", "Restart.",
+        detail={"fallback": "cpu"},
+    )  # fmt: skip
+    workstation.fail_load(GEMMA.ref, gone)
+    models = ModelsState(session, session)
+    page = ModelsPage(session, models, SettingsState(session, session), theme)
+    page.show()
+    page.card(GEMMA.ref).load.click()
+    await until(lambda: page.card(GEMMA.ref).load.text() == "Load on the CPU")
+    assert page.card(GEMMA.ref).problem.text().startswith("The GPU H100")
+    page.card(GEMMA.ref).load.click()
+    await until(lambda: len(workstation.called("load_model")) == 2)
+    first, second = (call["request"] for call in workstation.called("load_model"))
+    assert first is None
+    assert second == LoadRequest(devices=(), gpu_layers=-1, tensor_split=())
+    page.close()
+    page.deleteLater()

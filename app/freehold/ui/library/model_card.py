@@ -107,7 +107,8 @@ class ModelCard(Card):
         if row.engine is not None:
             self.progress.setValue(round(row.engine.fraction * 1000))
         self.load.setVisible(condition in ("idle", "failed"))
-        self.load.setText("Try again" if condition == "failed" else "Load")
+        again = "Load on the CPU" if row.falls_back else "Try again"
+        self.load.setText(again if condition == "failed" else "Load")
         self.unload.setVisible(condition in ("loading", "loaded"))
         self.unload.setText("Cancel" if condition == "loading" else "Unload")
         self.chat.setVisible(condition in ("idle", "loaded") and entry.kind == "chat")

@@ -31,12 +31,16 @@ from freehold.ui.widgets.question import Choice, ask
 from freehold.ui.widgets.scroll_page import ScrollPage
 from freehold.ui.widgets.virtual_column import VirtualColumn
 from freehold.units import format_bytes
+from freehold.wire import LoadRequest
 from freehold.wire_files import ConvertRequest
 
 TEACHING = (
     "A model is one file whose name ends in .gguf, or a set of numbered parts. Choose one you"
     " have, or drop it here. It is used where it lies; nothing is copied or uploaded."
 )
+
+# What is left when a model's GPU is gone; shares and pins of GPUs go with it.
+ON_CPU = LoadRequest(devices=(), gpu_layers=-1, tensor_split=())
 
 
 class ModelsPage(QWidget):
@@ -62,7 +66,7 @@ class ModelsPage(QWidget):
         self.setAcceptDrops(True)
         self.setAccessibleName("Models")
         self._actions = ModelActions(
-            load=lambda ref: spawn(self, models.load(ref)),
+            load=self._load,
             load_with=self._load_with,
             unload=lambda ref: spawn(self, models.unload(ref)),
             chat=self.chat_requested.emit,
@@ -208,6 +212,11 @@ class ModelsPage(QWidget):
         row = self._models.row(ref)
         if row is not None:
             card.show_row(row)
+
+    def _load(self, ref: str) -> None:
+        row = self._models.row(ref)
+        request = ON_CPU if row is not None and row.falls_back else None
+        spawn(self, self._models.load(ref, request))
 
     def _load_with(self, ref: str) -> None:
         row = self._models.row(ref)

@@ -42,6 +42,11 @@ class ModelRow:
         return self.entry.problem if self.condition == "broken" else None
 
     @property
+    def falls_back(self) -> bool:
+        """Return whether its GPU is gone, so that the processor is what is left."""
+        return self.error is not None and self.error.detail.get("fallback") == "cpu"
+
+    @property
     def facts(self) -> tuple[str, ...]:
         """Return quantisation, size, architecture, experts and context as short texts."""
         entry = self.entry
