@@ -3,6 +3,7 @@ passage read for a count; citations kept with the reply, and nothing a document 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from doubles.document_files import ENGLISH, make_pdf, put
-from doubles.document_world import MARKED, QUESTION, World, http_world, prompt_text
-from doubles.engine import Step
+from doubles.document_world import LIMIT_S, MARKED, QUESTION, World, http_world, prompt_text
+from doubles.engine import Pause, Step
 from freehold.documents.generation import KEY
 from freehold.engine.requests import ChatPrompt, GenerateRequest
 from freehold.errors import AppError
 from freehold.server import document_models
+from freehold.wire import ReplyFinished, ReplyProgress
 
 FILLER = "".join(f"Paragraph {n} speaks of gardens and weather.\n\n" for n in range(4000))
 
@@ -201,3 +203,26 @@ async def test_a_chosen_reranker_looks_again_and_another_embedder_asks_for_a_reb
         again = await world.until_phase(made.id, "ready")
         assert (again.embedder, again.stale) == ("vectors", "")
         assert again.embedded == again.passages
+
+
+async def test_reading_everything_tells_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with http_world(tmp_path / "house", lambda _request: [Pause(gate), "None"]) as world:
+        path = put(tmp_path, "long.txt", FILLER.encode())
+        chat_id = await chat_about(world, await world.read(path))
+        state = await world.whole.state()
+        sent = await world.whole.send(
+            chat_id, "List all deadlines", parent_id=None, token="stopped"
+        )
+        async with asyncio.timeout(LIMIT_S):
+            async for envelope in world.whole.events(state.seq):
+                event = envelope.event
+                if isinstance(event, ReplyProgress) and event.phase == "reading":
+                    assert 0 <= event.done < event.total
+                    await world.whole.stop_reply(sent.reply.id)
+                if isinstance(event, ReplyFinished):
+                    break
+        reply = await world.whole.message(sent.reply.id)
+        assert (reply.status, reply.content) == ("stopped", "")
+        assert world.models is not None
+        assert len(world.models.made[-1].cancelled) == 1

@@ -86,6 +86,11 @@ class Answering:
         self._begun_s = time.monotonic()
         self._told_s = 0.0
 
+    @property
+    def is_grounded(self) -> bool:
+        """Return whether it is answered from documents."""
+        return self._grounded is not None
+
     async def run(self, choose_model: Callable[[], Awaitable[str]]) -> Ending:
         """Answer, and return how it ended.
 
@@ -248,9 +253,12 @@ class Answering:
 
     def _tell_grounding(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if phase in ("embedding", "reading") and now - self._told_s >= PROGRESS_INTERVAL_S:
-            self._told_s = now
-            self._tell(phase, done, total)  # type: ignore[arg-type]
+        if phase not in ("embedding", "reading"):
+            return
+        if done and now - self._told_s < PROGRESS_INTERVAL_S:
+            return
+        self._told_s = now
+        self._tell(phase, done, total)  # type: ignore[arg-type]
 
     def _tell(self, phase: ReplyPhase, done: int, total: int) -> None:
         self._publish(

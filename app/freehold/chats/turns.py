@@ -177,8 +177,7 @@ class Turns:
         answering = running.answering
         try:
             ending = await self._answer(running)
-            message = answering.final(ending)
-            await self._finish(message)
+            await self._finish(await _final(answering, ending))
         finally:
             self._running.pop(running.message.id, None)
             running.finished.set()
@@ -262,6 +261,17 @@ class Turns:
     def _tell(self, chat_id: str) -> None:
         self._publish(Changed(topic="chat", id=chat_id))
         self._publish(Changed(topic="chats"))
+
+
+async def _final(answering: Answering, ending: Ending) -> Message:
+    """Return a reply's final state; checking its citations takes a while and has a thread."""
+    if not answering.is_grounded:
+        return answering.final(ending)
+    work = asyncio.ensure_future(asyncio.to_thread(answering.final, ending))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:  # what came is stored in any case
+        return await work
 
 
 def internal_error() -> AppError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -44,7 +45,7 @@ class Asking:
             if grounded.messages is None:
                 return _answer(grounded, ABSENT, lease.ref, None)
             text, end = await write(lease, grounded.messages, grounded.budget.answer_tokens, tell)
-            return _answer(grounded, text, lease.ref, end)
+            return await asyncio.to_thread(_answer, grounded, text, lease.ref, end)
 
 
 def _answer(grounded: Grounded, text: str, model: str, end: Done | None) -> DocumentAnswer:

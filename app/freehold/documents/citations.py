@@ -22,6 +22,8 @@ SUPPORT_OF_MARK: Final = 0.5
 SUPPORT_WITHOUT_MARK: Final = 0.75
 MIN_STEMS: Final = 2
 LONGEST_QUOTE: Final = 600
+# Folding takes about a millisecond a passage.
+MOST_SEARCHED: Final = 600
 
 _MARK: Final = re.compile(
     r"\s*\[(?:passage\s+|passages\s+)?(\d{1,4}(?:\s*,\s*\d{1,4})*)"
@@ -130,7 +132,7 @@ def check(answer: str, passages: Sequence[str]) -> Checked:
     """
     if is_absent(answer):
         return Checked(text=_MARK.sub("", answer).strip(), citations=(), dropped=0, is_absent=True)
-    checker = _Checker([Folded(passage) for passage in passages])
+    checker = _Checker(passages)
     text = "".join(checker.take(sentence, marks) for sentence, marks in _sentences(answer))
     return Checked(
         text=text.strip(),
@@ -146,8 +148,9 @@ def is_absent(answer: str) -> bool:
 
 
 class _Checker:
-    def __init__(self, passages: Sequence[Folded]) -> None:
+    def __init__(self, passages: Sequence[str]) -> None:
         self._passages = passages
+        self._folded: dict[int, Folded] = {}
         self.kept: list[Citation] = []
         self.dropped = 0
 
@@ -172,30 +175,39 @@ class _Checker:
         quote = mark["quote"]
         if quote is None:
             best = [
-                (place, self._passages[place].best_sentence(sentence, SUPPORT_OF_MARK))
+                (place, self._fold(place).best_sentence(sentence, SUPPORT_OF_MARK))
                 for place in places
             ]
             return [(place, found[1], found[2]) for place, found in best if found is not None]
-        others = [place for place in range(len(self._passages)) if place not in places]
+        others = [place for place in self._searched() if place not in places]
         for place in [*places, *others]:  # models miscount; the words say where they are from
-            at = self._passages[place].find(quote)
+            at = self._fold(place).find(quote)
             if at is not None:
                 return [(place, *at)]
         return []
 
     def _unmarked(self, sentence: str) -> list[tuple[int, int, int]]:
         best: tuple[float, int, int, int] | None = None
-        for place, passage in enumerate(self._passages):
-            found = passage.best_sentence(sentence, SUPPORT_WITHOUT_MARK)
+        for place in self._searched():
+            found = self._fold(place).best_sentence(sentence, SUPPORT_WITHOUT_MARK)
             if found is not None and (best is None or found[0] > best[0]):
                 best = (found[0], place, found[1], found[2])
         return [] if best is None else [best[1:]]
+
+    def _fold(self, place: int) -> Folded:
+        if place not in self._folded:
+            self._folded[place] = Folded(self._passages[place])
+        return self._folded[place]
+
+    def _searched(self) -> range:
+        """Return the passages that are looked through where no number leads."""
+        return range(min(len(self._passages), MOST_SEARCHED))
 
     def _number(self, place: int, start: int, end: int) -> int:
         for known in self.kept:
             if (known.place, known.start, known.end) == (place, start, end):
                 return known.number
-        quote = self._passages[place].original[start:end]
+        quote = self._passages[place][start:end]
         number = len(self.kept) + 1
         self.kept.append(Citation(number=number, place=place, start=start, end=end, quote=quote))
         return number
