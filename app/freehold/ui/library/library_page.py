@@ -54,6 +54,7 @@ class LibraryPage(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session, self._models, self._theme = session, models, theme
+        self._settings = settings
         self.setAccessibleName("Models")
         self.state = DownloadsState(session, self)
         self.here = ModelsPage(session, models, settings, theme)
@@ -70,8 +71,7 @@ class LibraryPage(QWidget):
         self.downloads.loading.connect(lambda _ref: self.go_to(HERE))
         self.here.find_requested.connect(lambda: self.go_to(FIND))
         self.state.finished.connect(self._tell_finished)
-        self.folders = FoldersDialog(session, settings, theme, self)
-        self.folders_button = push_button(theme, "Folders…", self.folders.open)
+        self.folders_button = push_button(theme, "Folders…", lambda: self.folders.open())
         self.here.list.head_buttons.insertWidget(0, self.folders_button)
         self.duplicates_button = push_button(
             theme, "Duplicates…", lambda: self.duplicates.look(), kind="quiet"
@@ -93,6 +93,11 @@ class LibraryPage(QWidget):
         page.left.connect(lambda: self.go_to(HERE))
         self._pages.addWidget(page)
         return page
+
+    @cached_property
+    def folders(self) -> FoldersDialog:
+        """Return the list of the person's folders, made when it is first wanted."""
+        return FoldersDialog(self._session, self._settings, self._theme, self)
 
     @cached_property
     def duplicates(self) -> DuplicatesDialog:
