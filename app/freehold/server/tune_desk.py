@@ -29,7 +29,9 @@ from freehold.server.load_guard import planned_load, to_plan_request
 from freehold.server.load_options import to_options
 from freehold.server.machine_jobs import Tell
 from freehold.wire import LoadRequest, ModelEntry
-from freehold.wire_machine import ModelSetup, TuneResult, TuneRow
+from freehold.wire_machine import ModelSetup, Plan, TuneResult, TuneRow
+
+Plans = dict[tuple[int | None, str | None], Plan]
 
 
 class Engines(Protocol):
@@ -75,8 +77,10 @@ class TuneDesk:
         await self._engines.unload(ref)
         axes = await self._axes(places, path, asked, shape)
 
+        plans: Plans = {}
+
         async def measure(settings: LoadRequest) -> Reading:
-            return await self._launch(places, entry, asked, settings, shape)
+            return await self._launch(places, entry, asked, settings, shape, plans)
 
         before = only_tuned(asked)
         rows = await tune(axes, before, measure, tell, budget_s=budget_s)
@@ -110,8 +114,12 @@ class TuneDesk:
         asked: LoadRequest,
         settings: LoadRequest,
         shape: ModelShape,
+        plans: Plans,
     ) -> Reading:
-        """Measure settings in a small context, placed as the planner places them."""
+        """Measure settings in a small context, placed as the planner places them.
+
+        plans: those made so far; only some settings move parts of the model.
+        """
         given = {name: getattr(settings, name) for name in SETTINGS}
         request = msgspec.structs.replace(
             asked,
@@ -120,9 +128,13 @@ class TuneDesk:
             parallel=1,
             force=None,
         )
-        path = Path(entry.path)
-        place = await places.place("", path)
-        plan = await plan_model(path, to_plan_request(entry.ref, request), place)
+        moved = (settings.cpu_expert_layers, settings.kv_type_k)
+        plan = plans.get(moved)
+        if plan is None:
+            path = Path(entry.path)
+            place = await places.place("", path)
+            plan = await plan_model(path, to_plan_request(entry.ref, request), place)
+            plans[moved] = plan
         if plan.verdict == "no":
             raise AppError("does_not_fit", "It does not fit so.", "")
         options = to_options(entry, planned_load(plan, request))
