@@ -215,15 +215,11 @@ def build_house(
     rooms = join_library(paths, database, bus, models, settings, plan)
     guard = PlanGuard(machine.places, models.entries)
     learner = Learner(machine.places, guard.in_force)
-    engines = EngineSupervisor(
-        resolve=models.resolve,
-        make_engine=lambda ref: MeteredEngine(make_engine(), ref, metering, learner.note),
-        publish=bus.publish,
-        memory=LoadMemory(paths.config / "load_options.json"),
-        pids=WorkerPids(paths.state / "workers.json"),
-        idle_minutes=lambda: settings.current.idle_unload_minutes,
-        guard=guard,
-    )
+
+    def metered(ref: str) -> MeteredEngine:
+        return MeteredEngine(make_engine(), ref, metering, learner.note)
+
+    engines = _supervisor(paths, settings, models, bus, metered, guard)
     choice = ModelChoice(models, engines, lambda: settings.current.default_model_ref)
     documents = join_documents(database, paths, engines, models, choice.chat, bus.publish)
     return House(
@@ -249,6 +245,25 @@ def build_house(
         power=power,
         trials=join_trials(power, history, nvml, engines, engines.states, choice.default),
         documents=documents,
+    )
+
+
+def _supervisor(
+    paths: Paths,
+    settings: SettingsFile,
+    models: Models,
+    bus: Bus,
+    make_engine: Callable[[str], MeteredEngine],
+    guard: PlanGuard,
+) -> EngineSupervisor:
+    return EngineSupervisor(
+        resolve=models.resolve,
+        make_engine=make_engine,
+        publish=bus.publish,
+        memory=LoadMemory(paths.config / "load_options.json"),
+        pids=WorkerPids(paths.state / "workers.json"),
+        idle_minutes=lambda: settings.current.idle_unload_minutes,
+        guard=guard,
     )
 
 
