@@ -221,7 +221,7 @@ def build_house(
 
     engines = _supervisor(paths, settings, models, bus, metered, guard)
     choice = ModelChoice(models, engines, lambda: settings.current.default_model_ref)
-    documents = join_documents(database, paths, engines, models, choice.chat, bus.publish)
+    docs = join_documents(database, paths, engines, models, choice.chat, bus.publish)
     return House(
         paths=paths,
         settings=settings,
@@ -237,14 +237,12 @@ def build_house(
         gpu_watch=GpuWatch(machine.places, engines, paths.models),
         models=choice,
         conversations=Conversations(database, bus.publish),
-        turns=Turns(
-            database, engines, bus.publish, documents.grounding, choose_model=choice.default
-        ),
+        turns=Turns(database, engines, bus.publish, docs.grounding, choose_model=choice.default),
         metering=metering,
         costs=costs,
         power=power,
         trials=join_trials(power, history, nvml, engines, engines.states, choice.default),
-        documents=documents,
+        documents=docs,
     )
 
 
