@@ -8,7 +8,6 @@ from typing import Final
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QDialog,
     QFileDialog,
@@ -26,6 +25,7 @@ from freehold.ui.tasks import spawn
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.buttons import push_button
 from freehold.ui.widgets.labels import prose, text_label
+from freehold.ui.widgets.switch import Switch
 from freehold.units import format_bytes
 from freehold.wire import ModelEntry
 from freehold.wire_files import Making, QuantisePlan, QuantiseRequest
@@ -79,8 +79,9 @@ class QuantiseDialog(QDialog):
         self.matrix_button = push_button(theme, "Choose…", self._choose_matrix)
         self.name = QLineEdit()
         self.name.setAccessibleName("Name of the result")
-        self.again = QCheckBox("Quantise it all the same")
-        self.again.hide()
+        self.again = Switch(theme, "Quantise it all the same")
+        self.again_row = QWidget()
+        self.again_row.hide()
         self.plan = text_label("Working it out…", "strong", wrap=True)
         self.details = text_label("", "small", wrap=True)
         self.problem = text_label("", "danger", wrap=True)
@@ -160,7 +161,7 @@ class QuantiseDialog(QDialog):
         self.problem.show()
         self.begin.setEnabled(False)
         if error.detail.get("types"):
-            self.again.show()
+            self.again_row.show()
 
     def _begin(self) -> None:
         self.begin.setEnabled(False)
@@ -210,7 +211,11 @@ class QuantiseDialog(QDialog):
         column.addWidget(self.plan)
         column.addWidget(self.details)
         column.addWidget(self.problem)
-        column.addWidget(self.again)
+        again = QHBoxLayout(self.again_row)
+        again.setContentsMargins(0, 0, 0, 0)
+        again.addWidget(self.again)
+        again.addWidget(text_label("Quantise it all the same", "muted"), 1)
+        column.addWidget(self.again_row)
         column.addLayout(buttons)
 
 

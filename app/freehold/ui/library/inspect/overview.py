@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from PySide6.QtWidgets import (
-    QCheckBox,
     QFrame,
     QHBoxLayout,
     QScrollArea,
@@ -17,6 +16,7 @@ from freehold.ui.library.words import joined
 from freehold.ui.theme import SIZES, Theme
 from freehold.ui.widgets.cards import Card, KeyValue, section_title
 from freehold.ui.widgets.labels import text_label
+from freehold.ui.widgets.switch import Switch
 from freehold.units import format_bytes, format_count
 from freehold.wire_files import ModelAnatomy
 
@@ -33,7 +33,7 @@ class Overview(QScrollArea):
         self.facts: KeyValue | None = None
         self.layers: LayerChart | None = None
         self.layer_words = text_label("", "small", wrap=True)
-        self.without_experts = QCheckBox()
+        self.without_experts = Switch(theme, "Leave the experts out")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
 
@@ -90,11 +90,14 @@ class Overview(QScrollArea):
         row = QHBoxLayout()
         row.addWidget(text_label("By layer", "strong"))
         row.addStretch(1)
-        self.without_experts = QCheckBox("Leave the experts out")
-        self.without_experts.setVisible(bool(anatomy.bytes_by_piece.get("experts")))
+        self.without_experts = Switch(self._theme, "Leave the experts out")
+        label = text_label("Leave the experts out", "muted")
+        for widget in (label, self.without_experts):
+            widget.setVisible(bool(anatomy.bytes_by_piece.get("experts")))
         self.without_experts.toggled.connect(
             lambda on: self.layers.leave_out("experts" if on else "") if self.layers else None
         )
+        row.addWidget(label)
         row.addWidget(self.without_experts)
         return row
 
