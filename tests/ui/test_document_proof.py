@@ -310,6 +310,21 @@ async def test_a_page_is_shown_as_it_looks_with_its_mark(desk: ChatDesk) -> None
     await until(lambda: reader.stack.currentWidget() is reader.page_view)
 
 
+async def test_a_page_that_cannot_be_drawn_is_shown_as_text(desk: ChatDesk) -> None:
+    citation = cite(1, SENTENCE, "d2")
+    await answered(desk, Grounds(mode="whole", citations=(citation,), files=1))
+    changed = AppError("conflict", "“a.pdf” was changed since it was read.", "Add it again.")
+    desk.client.documents.fail_next("documents.page_image", changed)
+    desk.page.side.open_citation("a", 1)
+    reader = desk.page.side.reader
+    await until(lambda: reader.text_view.marked_text == SENTENCE)
+    assert "was changed" in reader.note.text()
+    desk.client.documents.images[("d2", 1)] = b"no picture"
+    reader.text_button.click()
+    await until(lambda: "cannot be shown as a picture" in reader.note.text())
+    await until(lambda: reader.stack.currentWidget() is reader.text_view)
+
+
 async def test_words_are_found_in_the_whole_document(desk: ChatDesk) -> None:
     await answered(desk, GROUNDS)
     desk.page.side.open_document("d1")

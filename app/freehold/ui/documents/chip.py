@@ -48,9 +48,8 @@ class Chip(QFrame):
         self.name = ElidedLabel("", "chipName", mode=Qt.TextElideMode.ElideMiddle, parent=self)
         self.words = ElidedLabel("", "small", parent=self)
         self.problem = text_label("", "small", wrap=True, parent=self)
-        self.close_button = icon_button(
-            theme, "close", "Take it off", lambda: self.removed.emit(self.item.key), parent=self
-        )
+        self.close_button = icon_button(theme, "close", "Take it off the chat", parent=self)
+        self.close_button.clicked.connect(lambda: self.removed.emit(self.item.key))
         self.close_button.setIconSize(QSize(14, 14))
         text = QVBoxLayout()
         text.setSpacing(0)

@@ -66,6 +66,10 @@ class Reader(QFrame):
         column.setSpacing(0)
         column.addWidget(self._make_head())
         column.addWidget(self._make_search())
+        self.note = text_label("", "small", wrap=True, parent=self)
+        self.note.setContentsMargins(14, 6, 14, 6)
+        self.note.hide()
+        column.addWidget(self.note)
         column.addWidget(self.stack, 1)
         column.addWidget(self._make_foot())
         self._delay = Delay(SEARCH_MS, lambda: self.reading.search(self.words.text()), self)
@@ -173,6 +177,7 @@ class Reader(QFrame):
         reading.picture_came.connect(self._on_picture)
         reading.searched.connect(self._on_searched)
         reading.failed.connect(self.show_error)
+        reading.pictures_failed.connect(self._note_failure)
         self.page_view.turn_asked.connect(reading.step_page)
         self.number.returnPressed.connect(self._on_number)
         self.text_button.toggled.connect(self._on_text_toggled)
@@ -191,7 +196,12 @@ class Reader(QFrame):
         self.problem.say(prose(error.message), prose(error.hint))
         self.stack.setCurrentWidget(self.problem)
 
+    def _note_failure(self, error: AppError) -> None:
+        self.note.setText(f"{prose(error.sentence)} What is shown is its text.")
+        self.note.show()
+
     def _on_opened(self) -> None:
+        self.note.hide()
         self.page_view.clear()
         self.words.clear()
         self.search_button.setChecked(False)

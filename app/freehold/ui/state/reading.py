@@ -49,6 +49,7 @@ class Reading(QObject):
         picture_came(QImage): the picture of this page is there, at the width asked for.
         searched: hits changed.
         failed(AppError): something could not be shown.
+        pictures_failed(AppError): the page cannot be shown as it looks; its text is shown instead.
     """
 
     opened = Signal()
@@ -57,6 +58,7 @@ class Reading(QObject):
     picture_came = Signal(object)
     searched = Signal()
     failed = Signal(object)
+    pictures_failed = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -228,7 +230,7 @@ class Reading(QObject):
 
     def _draw(self) -> None:
         if self.shows_pictures and self._width:
-            spawn(self, self._read_picture(self._turn), failed=self._fail)
+            spawn(self, self._read_picture(self._turn), failed=self._fail_picture)
 
     async def _read_picture(self, turn: int) -> None:
         assert self.info is not None
@@ -256,6 +258,14 @@ class Reading(QObject):
         if turn == self._turn and key[1] == self.page and width == self._wanted_width():
             self.loading = False
             self.picture_came.emit(picture)
+
+    def _fail_picture(self, error: AppError) -> None:
+        """Show the text where the page cannot be drawn: the proof must be seen either way."""
+        if error.code == "not_found" or self.info is None:
+            self._fail(error)
+            return
+        self.show_as_text(True)
+        self.pictures_failed.emit(error)
 
     def _wanted_width(self) -> int:
         return max(NARROWEST, min(WIDEST, round(self._width * self.zoom)))
