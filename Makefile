@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: starter starter-eval gpu-pack run test prepare prepare-test lint format unit requirements install uninstall clean \
-	screenshots bench bench-engine bench-download bench-metering bench-plan bench-documents help
+	screenshots emulator kernels-check bench-kernels bench bench-engine bench-download bench-metering bench-plan bench-documents help
 
 run: prepare ## Prepare what is missing and open Freehold (ARGS="serve" runs another command)
 	@exec $(VENV)/freehold $(ARGS)
@@ -72,6 +72,16 @@ starter-eval: prepare-test ## Measure the bundled chat model (ARGS=--write-card 
 	@PYTHONPATH=packaging $(VENV)/python -m starter_model evaluate $(ARGS)
 
 bench: bench-engine ## Measure this machine and print tables
+
+emulator: prepare-test ## Run the full matrix of the expert kernels in the emulator
+	FREEHOLD_EMULATOR=full $(VENV)/pytest tests/kernels -q $(PYTEST_ARGS)
+
+kernels-check: prepare-test ## Compile all expert kernels with nvcc; look at registers and instructions
+	@$(MAKE) -s -C kernels -j$$(nproc) BUILD=$(CURDIR)/build/kernels cuda
+	@$(VENV)/python kernels/bench/gate.py build/kernels/cuda $(ARGS)
+
+bench-kernels: prepare ## Measure stock and own expert kernels by turns (needs a GPU and the pack)
+	@$(VENV)/freehold bench kernels $(ARGS)
 
 bench-engine: prepare ## Measure the engine alone: bare loop, worker process, HTTP
 	@$(VENV)/freehold bench engine $(ARGS)

@@ -179,6 +179,8 @@ class EmulatorError(Exception):
 class Emulator:
     """The kernels' table, and the emulated device's memory as long as this object lives."""
 
+    is_emulated = True
+
     def __init__(self) -> None:
         library = ctypes.CDLL(str(emulated_library()))
         library.moe_kernels_get.restype = ctypes.POINTER(Table)

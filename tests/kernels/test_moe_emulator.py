@@ -11,6 +11,8 @@ from doubles import moe
 from doubles.moe import Emulator
 from doubles.moe_cases import Case, Layer
 
+pytestmark = pytest.mark.emulated
+
 FAULTS = {
     "misaligned_copy": "not aligned to 16 bytes",
     "copy_beyond_the_buffer": "reads beyond its buffer, at byte 4080 of a buffer of 4096",

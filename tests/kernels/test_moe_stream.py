@@ -122,12 +122,14 @@ def test_same_bits_in_every_order(emulator: Emulator, case: Case) -> None:
     assert len(results) == 1
 
 
+@pytest.mark.emulated
 def test_no_tokens_is_nothing_to_do(emulator: Emulator) -> None:
     emulator.counts()
     assert Layer(Case("Q4_K", 768, 0), emulator).run(moe.MATMUL).size == 0
     assert emulator.counts()["launches"] == 0
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("kind", ["Q4_K", "Q6_K", "MXFP4", "IQ2_XXS"])
 def test_each_distinct_expert_is_read_once(emulator: Emulator, kind: str) -> None:
     case = Case(kind, 2048, 8, "random", experts=6, rows=64)
