@@ -16,7 +16,9 @@ from freehold.ledger.entries import IdleEntry, RequestEntry
 from freehold.ledger.schema import SCHEMA
 from freehold.paths import Paths
 from freehold.power.readings import Meter, Reading
-from freehold.power.sampler import Sample
+from freehold.power.sampler import ComponentPower, Sample
+from freehold.power.schema import SCHEMA as POWER_SCHEMA
+from freehold.power.store import PowerStore
 from freehold.server.metering import AppliedPrice, EndedRequest, Metering
 from freehold.storage.connection import Database
 
@@ -187,3 +189,32 @@ async def test_closing_waits_for_requests_that_are_being_ended() -> None:
     metering.request_ended(ended("a", 2.9, clock))
     await closing
     assert [entry.request_id for entry in book.requests] == ["a"]
+
+
+async def test_the_history_goes_on_after_a_restart(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "d", tmp_path / "s", tmp_path / "c", tmp_path / "f")
+    paths.create()
+    database = Database.open(paths, [SCHEMA, POWER_SCHEMA])
+    clock = Clock()
+    try:
+        first = Metering(
+            Book(), [Dummy()], lambda _at: PRICE,  # type: ignore[arg-type, list-item]
+            clock=clock, wall_clock=clock.wall, store=PowerStore(database),
+        )  # fmt: skip
+        part = ComponentPower(Dummy.meter, 250.0, 250_000_000)
+        for second in range(90):
+            clock.now_s = second + 1.0
+            first.add_sample(Sample(float(second), clock.now_s, (part,), 250_000_000, "gpu", True))
+        await first.close()
+        clock.now_s += 120
+        second_life = Metering(
+            Book(), [Dummy()], lambda _at: PRICE,  # type: ignore[arg-type, list-item]
+            clock=clock, wall_clock=clock.wall, store=PowerStore(database),
+        )  # fmt: skip
+        await second_life.start()
+        points = second_life.history.points("hour")
+        assert len(points) in (9, 10)
+        assert {point.watts for point in points} == {(250.0,)}
+        await second_life.close()
+    finally:
+        database.close()

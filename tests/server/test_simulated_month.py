@@ -31,6 +31,7 @@ from freehold.ledger.tariffs import Tariff, Tier, flat, price_at
 from freehold.paths import Paths
 from freehold.power.attribution import Step, Work, attribute
 from freehold.storage.connection import Database
+from freehold.storage.migrations import Schema
 
 ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)
@@ -236,6 +237,35 @@ def test_each_person_pays_what_their_answers_cost() -> None:
         net = sum((line.money - line.tax for line in lines), Decimal(0))
         assert abs(row.money - net) < Decimal("0.01")
         assert row.microjoules == sum(line.microjoules for line in lines)
+
+
+async def test_a_ledger_of_the_first_version_is_read_and_goes_on(tmp_path: Path) -> None:
+    """Its lines name no tax and no currency: all their money counts, in the present currency."""
+    paths = Paths(tmp_path / "d", tmp_path / "s", tmp_path / "c", tmp_path / "f")
+    paths.create()
+    Database.open(paths, [Schema(SCHEMA.feature, SCHEMA.steps[:1])]).close()
+    connection = apsw.Connection(str(paths.database))
+    connection.execute(
+        "INSERT INTO ledger_request VALUES ('r', 100.0, 'Ada', '', 'kimi', 9, 3, 5, 1.0, 3600000,"
+        " 'gpu', 'flat', '0.32', '0.5')"
+    )
+    connection.execute(
+        "INSERT INTO ledger_idle VALUES (1.0, 2.0, 7, 'gpu', 'flat', '0.32', '0.25', '')"
+    )
+    connection.close()
+    opened = Database.open(paths, [SCHEMA])
+    try:
+        ledger = Ledger(opened)
+        (request,) = await ledger.requests(0, 1e12)
+        (idle,) = await ledger.idle(0, 1e12)
+        assert (request.money, request.tax, request.currency) == (Decimal("0.5"), 0, "")
+        assert (idle.money, idle.tax, idle.loaded) == (Decimal("0.25"), 0, "")
+        assert await ledger.tariffs() == ()
+        found = summarise([request], [idle], "person")
+        assert found.total.money == Decimal("0.75")
+        assert found.charges == ()
+    finally:
+        opened.close()
 
 
 def _values(entry: RequestEntry) -> list[object]:

@@ -36,7 +36,7 @@ async def page(session: Session, theme: Theme) -> AsyncIterator[CostsPage]:
     page = CostsPage(session, SettingsState(session, session), theme)
     page.resize(1000, 900)
     page.show()
-    await until(lambda: page.state.advice is not None)
+    await until(lambda: page.state.advice is not None, timeout_s=30)
     page.show_part("tariff")
     yield page
     page.close()

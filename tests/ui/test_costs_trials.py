@@ -8,7 +8,9 @@ from decimal import Decimal
 import msgspec
 import pytest
 import pytest_asyncio
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
 
 from doubles.client import FakeClient
 from doubles.ledger_month import month_of_lines
@@ -46,7 +48,9 @@ async def page(session: Session, theme: Theme) -> AsyncIterator[CostsPage]:
     page = CostsPage(session, SettingsState(session, session), theme)
     page.resize(1000, 900)
     page.show()
-    await until(lambda: page.state.limits is not None and page.live.limits.picture is not None)
+    await until(
+        lambda: page.state.limits is not None and page.live.limits.picture is not None, timeout_s=30
+    )
     page.show_part("tariff")
     for delay in page.state._trials.values():
         delay.setInterval(5)
@@ -71,6 +75,21 @@ def untrusted(plug: Plug) -> AppError:
     if plug.fingerprint == SHOWN:
         return AppError("unauthorized", "The password is wrong.", "Try again.")
     return error
+
+
+async def test_a_plug_is_tried_and_kept(page: CostsPage, workstation: FakeClient) -> None:
+    page.show_part("tariff")
+    page.meters.form.host.setText("192.168.1.40")
+    QTest.mouseClick(page.meters.form.use, Qt.MouseButton.LeftButton)
+    await until(lambda: page.meters.form.problem.isVisible())
+    assert "does not answer" in page.meters.form.problem.text()
+    workstation.costs.plugs["192.168.1.40"] = "shelly-2"
+    QTest.mouseClick(page.meters.form.use, Qt.MouseButton.LeftButton)
+    await until(lambda: workstation.costs.stored.plug is not None)
+    await until(lambda: page.meters.form.forget.isVisible())
+    assert not page.meters.form.problem.isVisible()
+    page.meters.form.forget.click()
+    await until(lambda: workstation.costs.stored.plug is None)
 
 
 async def test_a_boards_certificate_is_shown_and_trusted_by_hand(
