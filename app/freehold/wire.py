@@ -99,7 +99,7 @@ class LoadRequest(Value, frozen=True, kw_only=True):
     repack: copy weights in RAM into the form the CPU is fastest with; False leaves them mapped.
     reserve_bytes: kept free on each GPU, in the order of `devices`, or one size for all.
     gpu_layers: -1 takes a pinned number back; then the planner chooses.
-    force: load although it does not fit; not remembered.
+    force: load although it does not fit; not remembered. expert_kernels: Freehold's own on a GPU.
     """
 
     context_tokens: int | None = None
@@ -121,6 +121,7 @@ class LoadRequest(Value, frozen=True, kw_only=True):
     repack: bool | None = None
     reserve_bytes: tuple[int, ...] | None = None
     force: bool | None = None
+    expert_kernels: bool | None = None
 
 
 # --- downloads -------------------------------------------------------------------------------

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from doubles.models import tiny_model
 from doubles.nvml import FakeGpu, FakeNvml
 from doubles.server import fake_paths
 from freehold.devices.nvml import Nvml
-from freehold.engine.process import worker_environment
+from freehold.engine.process import ProcessEngine, worker_environment
+from freehold.engine.requests import LoadOptions
 from freehold.machine.here import ask_engine, engine_devices, engine_gpus
 from freehold.machine.service import Places
 
@@ -45,3 +47,20 @@ async def test_llama_cpp_says_where_its_devices_are() -> None:
     report = await ask_engine()
     assert all("pci" in device for device in report["devices"])
     assert set(engine_devices(report).values()) <= set(engine_gpus(report))
+
+
+@pytest.mark.parametrize(("wanted", "said"), [(True, "1"), (False, "0"), (None, None)])
+async def test_an_engine_is_started_with_or_without_the_expert_kernels(
+    monkeypatch: pytest.MonkeyPatch, wanted: bool | None, said: str | None
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    def refuse(*_args: object, env: dict[str, str], **_more: object) -> None:
+        seen.append(env)
+        raise OSError("no process here")
+
+    monkeypatch.delenv("FREEHOLD_MOE", raising=False)
+    monkeypatch.setattr("freehold.engine.process.subprocess.Popen", refuse)
+    with pytest.raises(OSError, match="no process here"):
+        await ProcessEngine().load(LoadOptions(path=str(tiny_model()), expert_kernels=wanted))
+    assert seen[0].get("FREEHOLD_MOE") == said

@@ -141,6 +141,15 @@ def test_only_settings_that_matter_are_tried() -> None:
     assert counts[0].values == (64, 32, 31, 16)
 
 
+def test_expert_kernels_are_tried_where_they_are() -> None:
+    facts = {"cores": 8, "threads": 8, "expert_layers": 9, "planned_expert_layers": 0}
+    with_them = choose_axes(gpus=1, has_kernels=True, **facts)
+    assert Axis("expert_kernels", (True, False)) in with_them
+    for axes in (choose_axes(gpus=1, **facts), choose_axes(gpus=0, has_kernels=True, **facts)):
+        assert all(axis.name != "expert_kernels" for axis in axes)
+    assert setting_words(LoadRequest(expert_kernels=False)) == "expert kernels off"
+
+
 def test_settings_in_words() -> None:
     assert setting_words(LoadRequest()) == "as the engine chooses"
     settings = LoadRequest(threads=1, micro_batch_tokens=512, flash_attention="off")

@@ -97,7 +97,7 @@ class ProcessEngine:
         self._on_progress = on_progress
         self._loading = asyncio.get_running_loop().create_future()
         try:
-            await self._start()
+            await self._start(options.expert_kernels)
             self._send(Load(options=options))
             return await self._loading
         except BaseException:
@@ -178,13 +178,16 @@ class ProcessEngine:
 
     # --- the process
 
-    async def _start(self) -> None:
+    async def _start(self, expert_kernels: bool | None) -> None:
+        environment = worker_environment(os.environ)
+        if expert_kernels is not None:
+            environment["FREEHOLD_MOE"] = "1" if expert_kernels else "0"
         process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a few ms, waiting is async
             [sys.executable, "-P", "-m", "freehold.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(os.environ),
+            env=environment,
             start_new_session=True,
         )
         self._process = process

@@ -55,6 +55,7 @@ class LoadOptions(Value, frozen=True, kw_only=True):
     repack: copy weights in RAM into the form the CPU is fastest with; mapped ones stay mapped
         only without it.
     chat_template: replaces the model's own when given.
+    expert_kernels: Freehold's own on a GPU, on or off; None for what the environment says.
     """
 
     path: str
@@ -72,6 +73,7 @@ class LoadOptions(Value, frozen=True, kw_only=True):
     repack: bool = True
     embeddings: bool = False
     chat_template: str | None = None
+    expert_kernels: bool | None = None
 
 
 class ModelInfo(Value, frozen=True, kw_only=True):

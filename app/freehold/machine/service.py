@@ -50,6 +50,7 @@ class Places:
         self._engine_names = engine_names
         self._kernels = kernels
         self._engine_devices = engine_devices or {}
+        self.has_kernels = False
         self._profiles: Profiles | None = None
         self._guess: MachineSpeed | None = None
 
@@ -136,7 +137,9 @@ async def open_places(paths: Paths) -> Places:
     report = await ask_engine() if nvml is not None else {}
     kernels = expert_kernels(report) if report else ""
     devices = engine_devices(report)
-    return Places(paths, nvml, note, engine_gpus(report), kernels, devices)
+    places = Places(paths, nvml, note, engine_gpus(report), kernels, devices)
+    places.has_kernels = (report.get("pack") or {}).get("state") == "loaded"
+    return places
 
 
 def _named_in_order(found: Inventory, names: Sequence[str]) -> Inventory:

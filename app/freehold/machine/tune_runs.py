@@ -11,7 +11,7 @@ import msgspec
 from freehold.engine.requests import LoadOptions
 from freehold.errors import AppError
 from freehold.machine.gauge import Reading, gauged
-from freehold.machine.tuning import Axis, next_trial, setting_words, turn_s
+from freehold.machine.tuning import SETTINGS, Axis, next_trial, setting_words, turn_s
 from freehold.wire import LoadRequest
 from freehold.wire_machine import TuneRow
 
@@ -89,7 +89,8 @@ async def launch(options: LoadOptions, settings: LoadRequest) -> Reading:
     """
     given = {
         name: value
-        for name in ("threads", "micro_batch_tokens", "flash_attention", "kv_type_k", "kv_type_v")
+        for name in SETTINGS
+        if name != "cpu_expert_layers"  # the plan has seen to it
         if (value := getattr(settings, name)) is not None
     }
     tuned = msgspec.structs.replace(options, **given, parallel=1)

@@ -23,11 +23,19 @@ SETTINGS: Final = (
     "flash_attention",
     "kv_type_k",
     "kv_type_v",
+    "expert_kernels",
 )
 BATCHES: Final = (256, 512, 1024)
 
 Value = int | str | None
-Name = Literal["cpu_expert_layers", "threads", "micro_batch_tokens", "flash_attention", "kv_type"]
+Name = Literal[
+    "cpu_expert_layers",
+    "threads",
+    "micro_batch_tokens",
+    "flash_attention",
+    "kv_type",
+    "expert_kernels",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +68,26 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_axes(
-    *, cores: int, threads: int, gpus: int, expert_layers: int, planned_expert_layers: int
+    *,
+    cores: int,
+    threads: int,
+    gpus: int,
+    expert_layers: int,
+    planned_expert_layers: int,
+    has_kernels: bool = False,
 ) -> tuple[Axis, ...]:
     """Return the settings that matter for a model on a machine, the most telling first.
 
-    planned_expert_layers: how many layers' experts the plan keeps in RAM.
+    planned_expert_layers: how many layers' experts the plan keeps in RAM. has_kernels: whether
+    Freehold's expert kernels are there.
     """
     axes = []
     if gpus and expert_layers:
         near = {planned_expert_layers + step for step in (-2, 2, 4)}
         values = sorted(n for n in near if 0 <= n <= expert_layers)
         axes.append(Axis("cpu_expert_layers", tuple(values)))
+    if gpus and expert_layers and has_kernels:
+        axes.append(Axis("expert_kernels", (True, False)))
     counts = sorted({max(1, cores // 2), max(1, cores - 1), cores, threads}, reverse=True)
     axes.append(Axis("threads", tuple(counts)))
     axes.append(Axis("micro_batch_tokens", BATCHES))
@@ -148,4 +165,6 @@ def setting_words(settings: LoadRequest) -> str:
         said.append(f"flash attention {settings.flash_attention}")
     if settings.kv_type_k is not None:
         said.append(f"KV cache {settings.kv_type_k}")
+    if settings.expert_kernels is not None:
+        said.append(f"expert kernels {'on' if settings.expert_kernels else 'off'}")
     return ", ".join(said) or "as the engine chooses"

@@ -109,6 +109,7 @@ def to_options(entry: ModelEntry, request: LoadRequest) -> LoadOptions:
             "micro_batch_tokens",
             "memory",
             "repack",
+            "expert_kernels",
         )
         if getattr(request, name) is not None
     }

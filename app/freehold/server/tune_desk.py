@@ -105,6 +105,7 @@ class TuneDesk:
             gpus=sum(device.kind == "gpu" and bool(device.layers) for device in plan.devices),
             expert_layers=len(shape.expert_layers),
             planned_expert_layers=len(shape.expert_layers) - on_gpu,
+            has_kernels=places.has_kernels,
         )
 
     async def _launch(
