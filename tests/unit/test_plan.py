@@ -217,6 +217,7 @@ def test_pins_that_do_not_fit_say_what_is_lacking() -> None:
         ({"devices": (), "gpu_layers": 4}, "no GPU to use"),
         ({"gpu_layers": 99}, "More layers"),
         ({"tensor_split": (1.0, 2.0)}, "2 shares for 1"),
+        ({"tensor_split": (1.0,), "gpu_layers": 0}, "gpu_layers = 0"),
         ({"split_mode": "none", "main_gpu": 3}, "main GPU is number 3"),
         ({"reserve_bytes": (-1,)}, "kept free"),
     ],

@@ -125,6 +125,13 @@ def _check_pins(request: PlanRequest, shape: ModelShape, machine: Machine) -> Pi
             "Layers are pinned to GPUs, and there is no GPU to use.",
             "Choose a GPU, or take the pins back.",
         )
+    if machine.gpus and layers == 0 and request.tensor_split:
+        raise _refused(
+            "tensor_split",
+            "The pin on layers (gpu_layers = 0) puts none on GPUs, and the pin on shares "
+            "(tensor_split) divides them over GPUs.",
+            "Take one of the two pins back.",
+        )
     if experts and not shape.expert_layers:
         raise _refused(
             "cpu_expert_layers",
