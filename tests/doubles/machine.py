@@ -23,6 +23,7 @@ from freehold.machine.plan.planning import make_plan
 from freehold.machine.plan.question import ask
 from freehold.machine.plan.shape import Layer, ModelShape
 from freehold.machine.plan.speed import MachineSpeed, with_speed
+from freehold.machine.plan.work import Work
 from freehold.machine.profiles import read_profiles
 from freehold.wire import ErrorInfo, LoadRequest
 from freehold.wire_machine import (
@@ -94,6 +95,10 @@ def moe_shape(
         name=name, architecture="deepseek2", layers=rows, input_bytes=table, output_bytes=table,
         is_tied=False, trained_tokens=131_072, experts=experts, experts_used=used, width=7168,
         vocabulary=163_840, parameters=total * 2, active_parameters=total // 16, file_bytes=total,
+        work=Work(
+            {"Q8_0": base * layers}, {"IQ2_XXS": expert * (layers - 1)}, {"Q6_K": table},
+            head_rows=64 * layers, head_values=64 * layers * kv.k_values, is_latent=not kv.v_values,
+        ),
     )  # fmt: skip
 
 
