@@ -14,8 +14,9 @@ from doubles.waiting import until
 from freehold.errors import AppError
 from freehold.library.anatomy import read_anatomy, read_tensors
 from freehold.library.inspection import inspect, make_entry
+from freehold.library.making.child import explain
 from freehold.library.making.importance import read_matrix
-from freehold.library.making.workshop import Workshop
+from freehold.library.making.workshop import WAITING, Workshop
 from freehold.wire import AnyEvent, ModelEntry
 from freehold.wire_files import Making, QuantiseRequest
 
@@ -145,6 +146,22 @@ async def test_cancelling_leaves_nothing_behind(bench: Bench) -> None:
     assert list(bench.folder.glob("made-here/*")) == []
     await bench.workshop.cancel(begun.id)
     assert bench.workshop.all() == ()
+
+
+async def test_one_model_is_made_after_the_other(bench: Bench) -> None:
+    async with bench.workshop._turn:  # as the job before it holds it
+        begun = await bench.workshop.quantise(QuantiseRequest(ref="llama", mix="Q4_0"))
+        await until(lambda: bench._job(begun.id).step == WAITING)
+        await bench.workshop.cancel(begun.id)
+    assert bench._job(begun.id).state == "cancelled"
+    assert list(bench.folder.glob("made-here/*")) == []
+
+
+def test_what_llama_cpp_says_is_put_into_words() -> None:
+    assert explain(["x: failed to quantize: bad tensor"], 1).message.endswith(": bad tensor")
+    assert explain(["this quantization requires an imatrix!"], 1).code == "invalid_request"
+    assert explain(["failed to quantize: basic_ios::clear: iostream error"], 1).code == "disk_full"
+    assert "signal 9" in explain([], -9).message
 
 
 async def test_low_mixes_need_a_matrix_and_take_one(bench: Bench, tmp_path: Path) -> None:

@@ -75,6 +75,14 @@ def explain(lines: Sequence[str], code: int) -> AppError:
             "Make room and begin again.",
             detail=detail,
         )
+    if code < 0:
+        return AppError(
+            "engine_crashed",
+            f"The quantiser ended in the middle of it (signal {-code}).",
+            "If memory ran out, close other programs; its last words are in the details.",
+            retryable=True,
+            detail=detail,
+        )
     reason = next((line for line in reversed(lines) if "failed to quantize" in line), "")
     said = reason.partition("failed to quantize:")[2].strip()
     return AppError(

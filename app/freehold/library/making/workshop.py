@@ -29,6 +29,7 @@ from freehold.wire_files import ConvertRequest, Making, QuantisePlan, QuantiseRe
 log = logging.getLogger(__name__)
 
 TOPIC: Final = "making"
+WAITING: Final = "waits for its turn"
 TELL_S: Final = 0.5
 MOST_REMEMBERED: Final = 20
 
@@ -166,7 +167,10 @@ class Workshop:
     async def _run(self, identifier: str, place: Workplace, make: Make, ref: str) -> None:
         watcher = asyncio.create_task(self._watch(identifier, place))
         try:
+            if self._turn.locked():
+                self._note(identifier, step=WAITING)
             async with self._turn:
+                self._note(identifier, step="")
                 path = await make(lambda step: self._note(identifier, step=step))
             entry = await self._take_in(path, ref)
             done = self._jobs[identifier].total_bytes
