@@ -18,7 +18,14 @@ from freehold.ui.chats.prose_view import ProseView
 from freehold.ui.documents.citation_card import passage_html
 from freehold.ui.documents.citing import SCHEME, area_of
 from freehold.ui.documents.proof_view import proof_words
-from freehold.ui.state.reading import VIEW_CHARACTERS, Reading, find_all, page_of, view_range
+from freehold.ui.state.reading import (
+    VIEW_CHARACTERS,
+    Reading,
+    find_all,
+    marked_share,
+    page_of,
+    view_range,
+)
 from freehold.ui.theme import Theme
 from freehold.wire import Message
 from freehold.wire_documents import DocumentInfo, TextPage
@@ -367,6 +374,18 @@ def test_a_long_text_is_shown_in_parts_and_short_pages_whole() -> None:
     assert page_of(pages, 99) == 1
     assert page_of(pages, 100) == 2
     assert page_of((), 5) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [("0.4000 0.5000", 0.45), ("", None), ("here", None), ("0.9 0.1", None), ("1 2 3", None),
+     ("nan nan", None), ("0.5 7", None)],
+)  # fmt: skip
+def test_a_picture_says_where_its_mark_is(words: str, share: float | None) -> None:
+    picture = QImage(4, 4, QImage.Format.Format_RGB32)
+    picture.setText("mark", words)
+    found = marked_share(picture)
+    assert found == (None if share is None else pytest.approx(share))
 
 
 def test_found_places_are_characters_however_they_are_written() -> None:
