@@ -20,20 +20,16 @@ from doubles.server import FakeModels, LiveServer, fake_house, fake_paths
 from freehold.client.costs import CostsClient
 from freehold.client.http import HttpClient
 from freehold.errors import AppError
-from freehold.ledger.tariffs import Period, Tariff
+from freehold.ledger.tariffs import Period, Series, Tariff
 from freehold.power.readings import Meter
 from freehold.power.rest import RestPower
 from freehold.power.sampler import ComponentPower, Sample
 from freehold.power.sources import RaplAccess
-from freehold.server.power_advice import priced_hours
 from freehold.server.costs_file import CostsFile
+from freehold.server.power_advice import give_advice, priced_hours
 from freehold.server.wiring import open_costs
 from freehold.wire import Settings
-from freehold.wire_costs import (
-    CostsSettings,
-    TariffPeriod,
-    TariffPlan,
-)
+from freehold.wire_costs import CostsSettings, SeriesImport, TariffPeriod, TariffPlan
 from freehold.wire_power import (
     LivePower,
     Plug,
@@ -271,3 +267,55 @@ async def test_without_a_server_the_ledger_answers_alone(tmp_path: Path) -> None
     paths.create()
     with open_costs(paths) as desk:
         assert (await desk.summary("2026-11", "person")).rows == ()
+
+
+def test_best_hours_of_imported_prices_are_those_to_come() -> None:
+    start = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
+    starts = tuple(start + datetime.timedelta(hours=hour) for hour in range(48))
+    prices = tuple(Decimal(f"0.{hour % 24 + 10}") for hour in range(48))
+    series = Series(starts, prices, start + datetime.timedelta(hours=48))
+    tariff = Tariff("t", "EUR", "UTC", series=series, tax_rate=Decimal("0.5"))
+    hours = priced_hours(tariff, NOW)
+    # It is 9:00: this night's cheap hours are over, tomorrow's count, and so does its tax.
+    assert [(h.days, h.start) for h in hours[:4]] == [
+        ("Wednesday", "00:00"),
+        ("Wednesday", "01:00"),
+        ("Wednesday", "02:00"),
+        ("Wednesday", "03:00"),
+    ]
+    assert (hours[-1].days, hours[-1].start) == ("Tuesday", "23:00")
+    assert hours[0].price == Decimal("0.150")
+    advice = give_advice(RestPower(), "gpu", Decimal("0.2"), "EUR", tariff, NOW)
+    assert "cheapest on Wednesday from 00:00 to 01:00 (0.15 EUR per kWh)" in advice.sentences[-1]
+    assert priced_hours(tariff, NOW + TEN_YEARS_S) == ()
+
+
+@pytest.mark.allow_logs("no price for|series has no price")
+async def test_a_moment_without_an_imported_price_is_said_and_costs_nothing(
+    server: LiveServer, client: HttpClient
+) -> None:
+    server.house.costs.now = lambda: NOW
+    rows = [f"2026-11-24T{hour:02}:00Z,0.3" for hour in range(24)]
+    await client.costs.import_prices(SeriesImport(text="\n".join(rows), zone="UTC"))
+    plan = TariffPlan(name="real time", currency="EUR", zone="UTC", series=True)
+    assert (await client.costs.save_tariff(plan)).price_now == Decimal("0.3")
+    server.house.costs.now = lambda: NOW + 86_400
+    state = await client.costs.tariff()
+    assert state.price_now is None
+    assert "no price for 2026-11-25T09:00" in state.problem
+    assert "Import prices" in state.problem
+
+
+@pytest.mark.allow_logs("not used", "cannot be read")
+async def test_lost_imported_prices_are_said(
+    server: LiveServer, client: HttpClient, tmp_path: Path
+) -> None:
+    rows = [f"2026-11-24T{hour:02}:00Z,0.3" for hour in range(24)]
+    await client.costs.import_prices(SeriesImport(text="\n".join(rows), zone="UTC"))
+    await client.costs.save_tariff(
+        TariffPlan(name="real time", currency="EUR", zone="UTC", series=True)
+    )
+    (tmp_path / "config" / "tariff_prices.csv").unlink()
+    state = await client.costs.tariff()
+    assert (state.source, state.price_now) == ("none", None)
+    assert "Import the file again" in state.problem
