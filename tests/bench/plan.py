@@ -1,6 +1,6 @@
 """Predicted beside measured: memory per device, speed of small models, and what planning costs.
 
-    python tests/bench/plan.py [--rounds 3] [--quick] [--json]
+    python tests/bench/plan.py [--rounds 3] [--quick] [--only NAME] [--json]
 
 The machine is calibrated first. Where other programs may run beside it, the engines ask the
 scheduler for their share (Linux groups processes by session, so `nice` alone does not); without
@@ -176,7 +176,7 @@ async def time_of_a_large_plan(folder: Path) -> float:
     return statistics.median(times[1:])
 
 
-async def run(rounds: int, quick: bool) -> dict[str, object]:
+async def run(rounds: int, quick: bool, only: str) -> dict[str, object]:
     told = sys.stderr
     print(f"load average before: {os.getloadavg()[0]:.2f}", file=told)
     may = ask_for_share(None)
@@ -199,6 +199,8 @@ async def run(rounds: int, quick: bool) -> dict[str, object]:
         for size in sizes:
             for kind in kinds:
                 path = folder / f"{kind}-{size}.gguf"
+                if only not in ("", path.stem):
+                    continue
                 write_model(path, Recipe(kind=kind, size=size))
                 memory += await measure_memory(path.stem, path, child)
                 found_rows = await measure_speed(path.stem, size, path, speed, child, rounds)
@@ -222,9 +224,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="leave the 1b models out")
+    parser.add_argument("--only", default="", metavar="NAME", help="one model, like llama-1b")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found = asyncio.run(run(args.rounds, args.quick))
+    found = asyncio.run(run(args.rounds, args.quick, args.only))
     memory: list[MemoryRow] = found["memory"]  # type: ignore[assignment]
     speeds: list[SpeedRow] = found["speed"]  # type: ignore[assignment]
     if args.json:

@@ -45,7 +45,7 @@ RUNS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
 }
 # Other programs disturb a run; both are seldom disturbed.
 REPEATS: Final = 2
-MATRIX_RUNS: Final = ((256, 36),)
+MATRIX_RUNS: Final = ((512, 36),)
 GPU_RUNS: Final = ("few_nodes", "many_nodes", "q8_0")
 
 MakeGauge = Callable[[str, Path], object]
