@@ -179,6 +179,13 @@ class DocumentDesk:
 
     async def remove(self, document_id: str) -> None:
         """Forget a document: its copy is deleted, its text, words and vectors overwritten."""
+        stored = await self._database.read(partial(records.find, document_id=document_id))
+        if stored is not None and stored.collection_id is not None:
+            raise AppError(
+                "conflict",
+                f"“{stored.name}” belongs to a collection.",
+                "Take its file or folder out of the collection.",
+            )
         await self._end(document_id)
         self._reading.pop(document_id, None)
         removed = await self._database.write(partial(index.remove, document_id=document_id))

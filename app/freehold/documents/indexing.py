@@ -197,6 +197,10 @@ class Indexer:
         for done, file in enumerate(waiting):
             self._tell(collection.id, live, "reading", done, len(waiting))
             await self._read(collection.id, file, live)
+        count_scans = partial(records.count_scans, collection_id=collection.id)
+        if scans := await self._database.read(count_scans):
+            files = "1 file is" if scans == 1 else f"{scans:,} files are"
+            notes.append(f"{files} only pictures without text; open one to have it recognised.")
         notes += await self._embed(collection.id, live)
         if found.missing:
             return notes, AppError(
@@ -249,7 +253,8 @@ class Indexer:
     ) -> None:
         def store(connection: Any) -> None:
             if file.document_id:
-                index.remove(connection, file.document_id)
+                index.empty(connection, file.document_id)
+                records.delete(connection, file.document_id)
             collection_records.settle(
                 connection,
                 collection_id,

@@ -201,8 +201,17 @@ def of_collections(connection: Any, collection_ids: Sequence[str]) -> list[Store
 
 
 def unfinished(connection: Any) -> list[StoredDocument]:
-    """Return the loose documents whose reading was broken off by the end of the server."""
-    return [item for item in documents(connection) if item.state == "reading"]
+    """Return the documents whose reading was broken off by the end of the server."""
+    return _all(connection.execute(f"{_SELECT} WHERE state = 'reading' ORDER BY added_at"))
+
+
+def count_scans(connection: Any, collection_id: str) -> int:
+    """Return how many documents of a collection are only pictures."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM document WHERE collection_id = ? AND scan_pages > 0",
+        (collection_id,),
+    ).fetchone()
+    return int(count)
 
 
 def count_loose(connection: Any) -> int:
