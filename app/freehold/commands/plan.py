@@ -121,6 +121,10 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"About {format_rate(plan.decode_tokens_per_s)}{prefill} ({plan.basis}).")
     else:
         lines.append("How fast it would be is not known.")
+    if plan.real is not None:
+        lines.append(
+            f"Measured: {format_rate(plan.real.decode_tokens_per_s)} over {plan.real.count} answers."
+        )
     return lines
 
 
