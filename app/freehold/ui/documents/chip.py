@@ -156,9 +156,11 @@ def failure_words(failure: ErrorInfo) -> str:
     return f"{failure.message} {failure.hint}".strip()
 
 
-def chip_size(item: Attachment, theme: Theme) -> QSize:
-    """Return how large an attachment's chip is; known without making one."""
-    metrics = QFontMetrics(theme.font("small"))
+def chip_size(item: Attachment, metrics: QFontMetrics) -> QSize:
+    """Return how large an attachment's chip is; known without making one.
+
+    metrics: of the theme's small font.
+    """
     lines = metrics.lineSpacing()
     if item.failure is None:
         return QSize(WIDTH, max(44, 2 * lines + 15))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QRect, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from freehold.ui.documents.chip import Chip, chip_size
@@ -23,6 +23,7 @@ from freehold.ui.widgets.labels import text_label
 
 GAP: Final = 8
 MOST_HEIGHT: Final = 176  # more than three rows scroll
+MADE_AT_ONCE: Final = 6
 AROUND: Final = 48  # pixels above and below what is seen whose chips exist too
 
 
@@ -38,6 +39,9 @@ class _Flow(QScrollArea):
         self._items: dict[str, Attachment] = {}
         self._places: dict[str, QRect] = {}
         self.chips: dict[str, Chip] = {}
+        self._metrics = QFontMetrics(theme.font("small"))
+        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self._make_seen)
         self._inside = QWidget()
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -62,7 +66,8 @@ class _Flow(QScrollArea):
         """Return an item's chip, scrolled to where it is seen. Raises: KeyError."""
         place = self._places[key]
         self.verticalScrollBar().setValue(place.top() - GAP)
-        self._make_seen()
+        while key not in self.chips:
+            self._make_seen()
         return self.chips[key]
 
     def _place(self, width: int) -> int:
@@ -70,7 +75,7 @@ class _Flow(QScrollArea):
         left = top = row = 0
         self._places = {}
         for item in self._items.values():
-            size = chip_size(item, self._theme)
+            size = chip_size(item, self._metrics)
             if left and left + size.width() > width:
                 left, top, row = 0, top + row + GAP, 0
             self._places[item.key] = QRect(left, top, size.width(), size.height())
@@ -79,6 +84,8 @@ class _Flow(QScrollArea):
         return top + row
 
     def _make_seen(self) -> None:
+        """Give chips to the items that are seen, a few at a time: the window must go on."""
+        made = 0
         top = self.verticalScrollBar().value() - AROUND
         bottom = top + min(MOST_HEIGHT, max(self.height(), 1)) + 2 * AROUND
         for key, place in self._places.items():
@@ -87,7 +94,11 @@ class _Flow(QScrollArea):
                 if chip is not None and not chip.hasFocus():
                     self._drop(key)
                 continue
+            if chip is None and made == MADE_AT_ONCE:
+                self._later.start()
+                continue
             if chip is None:
+                made += 1
                 chip = self.chips[key] = Chip(self._theme, self._items[key], self._inside)
                 chip.removed.connect(self.removed)
                 chip.opened.connect(self.opened)

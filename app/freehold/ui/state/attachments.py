@@ -322,7 +322,7 @@ class Attachments(QObject):
     def _tell(self) -> None:
         self._moved.set()
         self.changed.emit()
-        if self.busy and not self._look.isActive():
+        if not self._look.isActive() and self.busy:
             self._look.start()
 
 
