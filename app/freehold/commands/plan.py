@@ -122,9 +122,8 @@ def describe(plan: Plan) -> list[str]:
     else:
         lines.append("How fast it would be is not known.")
     if plan.real is not None:
-        lines.append(
-            f"Measured: {format_rate(plan.real.decode_tokens_per_s)} over {plan.real.count} answers."
-        )
+        rate = format_rate(plan.real.decode_tokens_per_s)
+        lines.append(f"Measured: {rate} over {plan.real.count} answers.")
     return lines
 
 
