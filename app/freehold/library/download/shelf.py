@@ -18,7 +18,7 @@ from freehold.library.download.journal import Arrived, Journal, Subject
 from freehold.library.download.places import Place
 from freehold.library.download.ranges import Chunk, chunk_at, chunk_count
 
-READ_BYTES: Final = 4 << 20
+READ_BYTES: Final = 512 << 10
 
 
 class Shelf:
@@ -159,10 +159,15 @@ class Shelf:
             self._journal.close()
             self._journal = None
 
-    def _read(self, start: int, end: int) -> Iterator[bytes]:
+    def _read(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yield what is on disk in pieces, each valid until the next is asked for."""
+        # One buffer for all: fresh ones cost more processor time than the hashing.
+        buffer = memoryview(bytearray(min(READ_BYTES, max(1, end - start))))
         while start < end:
-            piece = os.pread(self._descriptor, min(READ_BYTES, end - start), start)
-            if not piece:
-                piece = bytes(min(READ_BYTES, end - start))  # cut short: never what arrived
-            yield piece
-            start += len(piece)
+            piece = buffer[: min(READ_BYTES, end - start)]
+            count = os.preadv(self._descriptor, [piece], start)
+            if count == 0:
+                piece[:] = bytes(len(piece))  # cut short: never what arrived
+                count = len(piece)
+            yield piece[:count]
+            start += count
