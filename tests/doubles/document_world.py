@@ -19,7 +19,7 @@ from freehold.wire_documents import Collection, DocumentAnswer
 
 QUESTION = "How much is the yearly rent?"
 MARKED = 'The rent is 4,250 euros [2: "no such words here"] [1: "yearly rent is 4,250 euros"].'
-LIMIT_S = 30.0
+LIMIT_S = 90.0
 
 
 def nothing(_value: object) -> None:
