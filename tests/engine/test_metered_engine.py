@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -33,11 +34,12 @@ class Book:
         self.requests: list[RequestEntry] = []
         self.idle: list[IdleEntry] = []
 
-    async def add_request(self, entry: RequestEntry) -> None:
-        self.requests.append(entry)
-
-    async def add_idle(self, entry: IdleEntry) -> None:
-        self.idle.append(entry)
+    async def add_lines(self, lines: Sequence[RequestEntry | IdleEntry]) -> None:
+        for line in lines:
+            if isinstance(line, RequestEntry):
+                self.requests.append(line)
+            else:
+                self.idle.append(line)
 
 
 class Swinging:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -53,16 +54,16 @@ class Book:
         self.idle: list[IdleEntry] = []
         self.failures = failures
 
-    async def add_request(self, entry: RequestEntry) -> None:
+    async def add_lines(self, lines: Sequence[RequestEntry | IdleEntry]) -> None:
         await asyncio.sleep(0)
-        if self.failures:
+        if self.failures and any(isinstance(line, RequestEntry) for line in lines):
             self.failures -= 1
             raise AppError("disk_full", "The disk is full.", "Make room.")
-        self.requests.append(entry)
-
-    async def add_idle(self, entry: IdleEntry) -> None:
-        await asyncio.sleep(0)
-        self.idle.append(entry)
+        for line in lines:
+            if isinstance(line, RequestEntry):
+                self.requests.append(line)
+            else:
+                self.idle.append(line)
 
 
 def ended(request_id: str, at_s: float, clock: Clock) -> EndedRequest:

@@ -205,8 +205,8 @@ def test_a_month_without_anything_is_empty() -> None:
 async def test_the_ledger_cannot_be_changed_and_counts_a_request_once(database: Database) -> None:
     requests, _, _ = simulate(3)
     ledger = Ledger(database)
-    await ledger.add_request(requests[0])
-    await ledger.add_request(requests[0])
+    await ledger.add_lines([requests[0]])
+    await ledger.add_lines([requests[0], requests[0]])
     assert await ledger.requests(0, END * 2) == (requests[0],)
     connection = apsw.Connection(str(database.path))
     try:

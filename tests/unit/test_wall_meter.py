@@ -24,7 +24,7 @@ from freehold.power import ipmi, redfish
 from freehold.power.ipmi import ask_ipmi, parse_ipmi
 from freehold.power.polled import PolledSource
 from freehold.power.readings import Meter
-from freehold.power.redfish import fetch_certificate, fingerprint
+from freehold.power.redfish import Board, connect, fetch_certificate, find_power, fingerprint
 from freehold.server.wall_meter import WallMeters
 from freehold.wire_power import Plug, PlugTrial
 
@@ -84,6 +84,24 @@ def test_another_certificate_than_the_one_compared_is_refused(
     error = refusal(meters, trial(board, fingerprint=wrong))
     assert error.detail["fingerprint"] != wrong
     assert board.passwords == []
+
+
+def test_a_board_that_shows_another_certificate_later_gets_no_password(
+    meters: WallMeters, board: ManagementBoard, tmp_path: Path
+) -> None:
+    """Somebody else at its address: what was trusted is not what answers now."""
+    plug = meters.try_out(trial(board))
+    asked = len(board.passwords)
+    other = write_certificate(tmp_path, "other").read_text()
+    kept = tmp_path / "config" / "board_certificate.pem"
+    kept.write_text(other[other.index("-----BEGIN CERT") :])
+    assert meters.source(plug).read().watts is None
+    with (
+        pytest.raises(AppError, match="not signed by anyone"),
+        connect(Board(board.host, USER, PASSWORD, kept.read_text())) as client,
+    ):
+        find_power(client)
+    assert len(board.passwords) == asked
 
 
 @pytest.mark.parametrize("is_old", [False, True])

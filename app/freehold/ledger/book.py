@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, fields
 from decimal import Decimal
 from typing import Any, Final
@@ -25,17 +26,17 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_request(self, entry: RequestEntry) -> None:
-        """Add a request's line; the same request is counted once."""
-        await self._database.write(
-            lambda c: _insert(c, "ledger_request", REQUEST_COLUMNS, astuple(entry))
-        )
+    async def add_lines(self, lines: Sequence[RequestEntry | IdleEntry]) -> None:
+        """Add lines, the same request counted once; what ends together waits for the disk once."""
 
-    async def add_idle(self, entry: IdleEntry) -> None:
-        """Add an idle interval's line."""
-        await self._database.write(
-            lambda c: _insert(c, "ledger_idle", IDLE_COLUMNS, astuple(entry))
-        )
+        def write(connection: Any) -> None:
+            for line in lines:
+                if isinstance(line, RequestEntry):
+                    _insert(connection, "ledger_request", REQUEST_COLUMNS, astuple(line))
+                else:
+                    _insert(connection, "ledger_idle", IDLE_COLUMNS, astuple(line))
+
+        await self._database.write(write)
 
     async def requests(self, start_at: float, end_at: float) -> tuple[RequestEntry, ...]:
         """Return the requests that ended in [start_at, end_at), in order."""

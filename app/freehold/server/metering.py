@@ -369,14 +369,12 @@ class Metering:
 
     async def _write_lines(self) -> None:
         while self._lines:
-            line = self._lines[0]
+            lines = tuple(self._lines)
             try:
-                if isinstance(line, RequestEntry):
-                    await self._ledger.add_request(line)
-                else:
-                    await self._ledger.add_idle(line)
+                await self._ledger.add_lines(lines)
             except AppError as error:
-                # The line stays first in the queue and is tried again with the next one.
+                # The lines stay first in the queue and are tried again with the next one.
                 log.warning("the ledger could not be written: %s", error.message)
                 return
-            self._lines.popleft()
+            for _ in lines:
+                self._lines.popleft()
