@@ -255,10 +255,7 @@ class Sent(Value, frozen=True, kw_only=True):
 
 
 class ServerInfo(Value, frozen=True, kw_only=True):
-    """The background server as the window shows it.
-
-    data_bytes_free: room left where chats and models are stored.
-    """
+    """The background server as the window shows it; `data_bytes_free`: where chats are stored."""
 
     version: str
     instance_id: str
