@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
@@ -89,8 +89,9 @@ class VirtualColumn(QWidget, Generic[Card]):
         Raises: KeyError for a row that is not shown.
         """
         if key not in self._cards:
-            tops = self._tops()
-            place = self.mapTo(self._area.widget(), QPoint(0, tops[self._keys.index(key)]))
+            page = self._area.widget()
+            assert page is not None
+            place = self.mapTo(page, QPoint(0, self._tops()[self._keys.index(key)]))
             self._area.verticalScrollBar().setValue(place.y() - SIZES["space-4"])
             self.place()
         if key not in self._cards:  # the page is not on the screen: there is no room to be in
@@ -136,12 +137,12 @@ class VirtualColumn(QWidget, Generic[Card]):
                     self._cards[key].hide()
             if not self._measure(wanted):
                 break
-        tops = dict(zip(self._keys, self._tops(), strict=True))
+        place = dict(zip(self._keys, self._tops(), strict=True))
         total = sum(self._height(key) + GAP for key in self._keys) - GAP
         self.setFixedHeight(max(0, total))
         for key in wanted:
             card = self._cards[key]
-            card.setGeometry(0, tops[key], self.width(), self._height(key))
+            card.setGeometry(0, place[key], self.width(), self._height(key))
             card.show()
         self._order(wanted)
 
@@ -234,4 +235,4 @@ def _height_of(card: QWidget, width: int) -> int:
     if layout is not None:
         layout.activate()
     height = card.heightForWidth(width) if card.hasHeightForWidth() else -1
-    return cast(int, height if height > 0 else card.sizeHint().height())
+    return height if height > 0 else card.sizeHint().height()
