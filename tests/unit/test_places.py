@@ -14,6 +14,8 @@ from freehold.engine.process import ProcessEngine, worker_environment
 from freehold.engine.requests import LoadOptions
 from freehold.machine.here import ask_engine, engine_devices, engine_gpus
 from freehold.machine.service import Places
+from freehold.server.load_options import merge
+from freehold.wire import LoadRequest
 
 GPUS = ("NVIDIA H100 PCIe", "NVIDIA GeForce RTX 4090", "NVIDIA T400")
 
@@ -64,3 +66,9 @@ async def test_an_engine_is_started_with_or_without_the_expert_kernels(
     with pytest.raises(OSError, match="no process here"):
         await ProcessEngine().load(LoadOptions(path=str(tiny_model()), expert_kernels=wanted))
     assert seen[0].get("FREEHOLD_MOE") == said
+
+
+def test_a_pin_can_be_taken_back() -> None:
+    pinned = LoadRequest(gpu_layers=12, threads=4)
+    assert merge(pinned, LoadRequest(threads=8)).gpu_layers == 12
+    assert merge(pinned, LoadRequest(gpu_layers=-1)) == LoadRequest(threads=4)
