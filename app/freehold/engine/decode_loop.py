@@ -139,6 +139,7 @@ class DecodeLoop:
                 self.scheduler.add(item.sequence)
             elif isinstance(item, EmbedJob):
                 self._embedding.append(EmbedWork(item))
+                self._emitter.wake()  # signs of life are due from now on
             else:
                 job = self._jobs.get(item[0])
                 if job is not None:
