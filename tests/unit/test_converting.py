@@ -37,7 +37,7 @@ sys.stderr.write("Writing:  50%|#####     | 1/2\\rWriting: 100%|##########| 2/2\
 shutil.copy(MODEL, target)
 """
 REQUIREMENTS = """-r ./requirements-convert_legacy_llama.txt
---extra-index-url https://download.example.org/whl/cpu
+--find-links https://download.example.org/whl/cpu
 
 ## a comment
 torch==2.11.0
