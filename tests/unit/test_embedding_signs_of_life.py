@@ -1,4 +1,4 @@
-"""An embedding request that comes while nothing else runs wakes the thread that gives signs of life:
+"""An embedding request that comes while nothing else runs wakes the thread of the signs of life:
 asleep, it would give none, and an engine that embeds for long would be taken for dead."""
 
 from __future__ import annotations
