@@ -37,7 +37,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rm": "remove a model from the library",
     "load": "load a model into its engine process",
     "unload": "unload a model and free its memory",
-    "machine": "what this machine is made of",
+    "machine": "what this machine is made of, and how fast it is",
     "plan": "what fits on this machine or one you may buy, why, and how fast",
     "tune": "find the settings a model runs fastest with on this machine",
     "cost": "what owning costs, and whether it pays",

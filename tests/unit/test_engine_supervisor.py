@@ -317,7 +317,7 @@ async def test_options_of_a_busy_model_are_not_changed(stage: Stage) -> None:
         LoadRequest(kv_type_k="f64"),
         LoadRequest(tensor_split=(-1.0,)),
         LoadRequest(tensor_split=(float("nan"),)),
-        LoadRequest(gpu_layers=-1),
+        LoadRequest(gpu_layers=-2),
         LoadRequest(overrides=(("x" * 501, "CPU"),)),
     ],
 )
