@@ -11,8 +11,9 @@ from typing import Any, Final
 import psutil
 from llama_cpp import llama_cpp as native
 
+from freehold.engine.ggml import Device
 from freehold.engine.llama_log import NativeLog
-from freehold.engine.llama_params import Device, ModelParams, check_options
+from freehold.engine.llama_params import ModelParams, check_options
 from freehold.engine.load_errors import explain_failure
 from freehold.engine.model_file import model_bytes
 from freehold.engine.requests import LoadOptions
