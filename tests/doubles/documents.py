@@ -304,13 +304,8 @@ class FakeDocuments:
         sources: Sequence[str] | None = None,
         paused: bool | None = None,
     ) -> Collection:
-        await self._enter(
-            "documents.update_collection",
-            collection_id=collection_id,
-            name=name,
-            sources=sources,
-            paused=paused,
-        )
+        given = {"name": name, "sources": sources, "paused": paused}
+        await self._enter("documents.update_collection", collection_id=collection_id, **given)
         now = self._find_collection(collection_id)
         _check_collection(name if name is not None else now.name, sources or ())
         if name is not None:
