@@ -57,7 +57,7 @@ async def test_killed_while_indexing_then_asked_twice(tmp_path: Path) -> None:
     papers = tmp_path / "papers"
     papers.mkdir()
     for number in range(FILES):
-        text = "".join(f"Line {n} of file {number} is about gardens.\n\n" for n in range(24))
+        text = "".join(f"Line {n} of file {number} is about gardens.\n\n" for n in range(5))
         put(papers, f"{number}.md", text.encode())
     house = tmp_path / "house"
     async with serving(house, end=signal.SIGKILL) as world:

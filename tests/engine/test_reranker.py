@@ -17,7 +17,7 @@ from freehold.server.document_models import does_rank
 pytestmark = pytest.mark.engine
 
 QUESTION = "How much is the yearly rent?"
-TEXTS = ["The yearly rent is 4,250 euros.", "Gardens need rain.", "A pipe of copper. " * 90]
+TEXTS = ["The yearly rent is 4,250 euros.", "Gardens need rain.", "A pipe of copper. " * 12]
 
 
 async def test_pairs_get_scores_that_do_not_depend_on_the_batch(tmp_path: Path) -> None:
