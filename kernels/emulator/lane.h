@@ -128,7 +128,6 @@ DEVICE void barrier_arrive_expecting(uint64_t * barrier, uint32_t bytes) {
 DEVICE void copy_bulk(void * to, const void * from, uint32_t bytes, uint64_t * barrier) {
     emulator::copy_bulk(to, from, bytes, barrier);
 }
-DEVICE void order_before_bulk_copies() {}
 DEVICE void copy_async(void * to, const void * from) { emulator::copy_async(to, from); }
 DEVICE void arrive_after_copies(uint64_t * barrier) { emulator::arrive_after_copies(barrier); }
 

@@ -52,7 +52,7 @@ def test_work_goes_on_after_a_fault(emulator: Emulator) -> None:
 
 
 def test_the_last_row_of_the_last_expert_is_read_to_its_end_only(emulator: Emulator) -> None:
-    # 2880 values of MXFP4 are 1530 bytes: 10 beyond a multiple of 16, and the buffer ends there.
+    # 2880 values of MXFP4 are 1530 bytes: rows begin anywhere; the buffer ends with one.
     case = Case("MXFP4", 2880, 2, "alone", experts=3, rows=16)
     layer = Layer(case, emulator)
     assert layer.up.blocks.nbytes % 16 == 0

@@ -160,6 +160,7 @@ def test_wrong_shapes_are_refused_with_a_reason(emulator: Emulator) -> None:
     assert "follow one another" in str(reason(row_bytes=500))
     assert "whole number" in str(reason(columns=700))
     assert "overlap" in str(reason(expert_bytes=10))
+    assert "distance" in str(reason(expert_bytes=32 * 432 + 8))
     assert "more tokens" in str(reason(tokens=5000))
     assert "another version" in str(reason(struct_bytes=8))
     assert "multiple of 16 bytes" in str(reason(data=4104))

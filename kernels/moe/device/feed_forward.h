@@ -12,6 +12,17 @@
 
 namespace moe {
 
+#if defined(__CUDA_ARCH__)
+constexpr int kArchitecture = __CUDA_ARCH__;
+#else
+constexpr int kArchitecture = 900;
+#endif
+// Blocks per multiprocessor. Two leave a lane 96 registers; code for sm_80, and types that look
+// much up in tables, need a few more.
+template <class Up, class Down> BOTH int fused_blocks(int compute) {
+    return compute >= 900 && !Up::kManyRegisters && !Down::kManyRegisters ? 2 : 1;
+}
+
 constexpr int kMostFusedTokens = 8;  // one tile of eight columns holds every token
 
 struct FeedForwardArgs {
@@ -202,7 +213,7 @@ DEVICE void sum_all(Ring & ring, const FeedForwardArgs & args, int tiles, float 
 }
 
 template <class Up, class Down>
-KERNEL(kStreamThreads, 2) feed_forward(FeedForwardArgs args) {
+KERNEL(kStreamThreads, (fused_blocks<Up, Down>(kArchitecture))) feed_forward(FeedForwardArgs args) {
     SHARED_MEMORY(memory);
     uint8_t * table = memory + kBarrierBytes;
     int * last = reinterpret_cast<int *>(table + table_bytes<1>());

@@ -45,8 +45,8 @@ DEVICE Ring make_ring(uint8_t * barriers, uint8_t * stages, int stage_bytes, int
     ring.count = count;
     if (simt::thread_index() == 0) {
         // Bulk copies: one arrival that announces the bytes. Small copies: each lane arrives when
-        // its own are there, and the first lane once more for what was stored by hand.
-        const int arrivals = simt::has_bulk_copies() ? 1 : simt::kWarp + 1;
+        // its own are there.
+        const int arrivals = simt::has_bulk_copies() ? 1 : simt::kWarp;
         for (int i = 0; i < count; i++) {
             simt::barrier_init(ring.full + i, arrivals);
             simt::barrier_init(ring.empty + i, kConsumers);
@@ -58,21 +58,13 @@ DEVICE Ring make_ring(uint8_t * barriers, uint8_t * stages, int stage_bytes, int
 }
 
 // Fetches `bytes` from `from` so that they lie at to + (from mod 16): copies must begin and end at
-// multiples of 16 bytes, so up to 15 bytes before and behind come along. What would lie behind
-// `end`, where the tensor ends, is not read; the last few bytes are then stored by hand. Returns
-// the bytes a barrier has to be told of.
-DEVICE uint32_t fetch_row(uint8_t * to, const uint8_t * from, int bytes, const uint8_t * end,
-                          uint64_t * barrier) {
+// multiples of 16 bytes, so up to 15 bytes before and behind come along. They belong to the same
+// tensor: 16 rows of any type are a multiple of 16 bytes, and matrices begin at one (support.cpp).
+// Returns the bytes a barrier has to be told of.
+DEVICE uint32_t fetch_row(uint8_t * to, const uint8_t * from, int bytes, uint64_t * barrier) {
     const int before = static_cast<int>(reinterpret_cast<uintptr_t>(from) & 15);
     const uint8_t * first = from - before;
-    int window = (before + bytes + 15) & ~15;
-    if (first + window > end) {
-        const int there = static_cast<int>(end - first);
-        window = there & ~15;
-        for (int i = window; i < there; i++) to[i] = first[i];
-        simt::order_before_bulk_copies();
-    }
-    if (window == 0) return 0;
+    const int window = (before + bytes + 15) & ~15;
     if (simt::has_bulk_copies()) {
         simt::copy_bulk(to, first, window, barrier);
     } else {
@@ -88,8 +80,6 @@ DEVICE void announce(uint64_t * barrier, uint32_t bytes) {
         if (simt::lane_index() == 0) simt::barrier_arrive_expecting(barrier, all);
     } else {
         simt::arrive_after_copies(barrier);
-        simt::sync_warp();
-        if (simt::lane_index() == 0) simt::barrier_arrive(barrier);
     }
 }
 

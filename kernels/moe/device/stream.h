@@ -16,7 +16,6 @@ struct Experts {
     const uint8_t * shared;
     const float * bias;
     int64_t expert_bytes;
-    int64_t matrix_bytes;  // of one expert, without what may lie between two
     int row_bytes;
     int rows;
     int count;
@@ -41,13 +40,8 @@ DEVICE int column_of_pair(const StreamArgs & args, int pair) {
     return pair < args.regular_pairs ? pair / args.pairs_per_column : pair - args.regular_pairs;
 }
 
-// The first byte and the end of an expert's matrix.
 DEVICE const uint8_t * expert_begin(const Experts & experts, int expert) {
     return expert == experts.count ? experts.shared : experts.first + expert * experts.expert_bytes;
-}
-DEVICE const uint8_t * tensor_end(const Experts & experts, int expert) {
-    if (expert == experts.count) return experts.shared + experts.matrix_bytes;
-    return experts.first + (experts.count - 1) * experts.expert_bytes + experts.matrix_bytes;
 }
 
 // The first row of a group inside its matrix. May lie behind the last row: then the group is idle.
@@ -76,9 +70,8 @@ DEVICE void fetch_piece(Ring & ring, const StreamShape & shape, const Experts * 
                                static_cast<int64_t>(row) * matrix.row_bytes + begin;
         bytes += fetch_row(ring.stage() + slot * shape.row_stride, from,
                            left < shape.piece_bytes ? left : shape.piece_bytes,
-                           tensor_end(matrix, expert), ring.full + ring.at);
+                           ring.full + ring.at);
     }
-    simt::sync_warp();
     announce(ring.full + ring.at, bytes);
     ring.advance();
 }

@@ -24,7 +24,8 @@ template <> struct Downs<IQ1S> { using All = List<IQ1S, IQ2XXS>; };
 template <> struct Downs<IQ1M> { using All = List<IQ1M, IQ2XXS>; };
 
 template <class Up, class Down>
-int launch_feed_forward(const moe_device & device, const FeedForwardArgs & args, int grid) {
+int launch_feed_forward(const moe_device & device, const FeedForwardArgs & args) {
+    const int grid = fused_blocks<Up, Down>(device.compute) * device.processors;
     const size_t shared = 2 * kBarrierBytes + table_bytes<1>() +
                           static_cast<size_t>(args.stages) * args.stage_bytes;
     return launch(device, "feed_forward", feed_forward<Up, Down>, grid, kStreamThreads, shared,

@@ -126,7 +126,6 @@ Experts as_experts(const moe_matrix & matrix) {
     experts.shared = static_cast<const uint8_t *>(matrix.shared);
     experts.bias = matrix.bias;
     experts.expert_bytes = matrix.expert_bytes;
-    experts.matrix_bytes = matrix.rows * matrix.row_bytes;
     experts.row_bytes = static_cast<int>(matrix.row_bytes);
     experts.rows = static_cast<int>(matrix.rows);
     experts.count = matrix.experts;
@@ -273,7 +272,7 @@ class Sequence {
         args.out = op_.out;
         args.tokens = op_.tokens;
         args.slots = op_.slots;
-        return launcher(device_, args, blocks());
+        return launcher(device_, args);
     }
 
     int all() {

@@ -24,15 +24,8 @@ const char * why_not_matrix(const moe_matrix & matrix) {
     const auto address = reinterpret_cast<uintptr_t>(matrix.data) |
                          reinterpret_cast<uintptr_t>(matrix.shared);
     if (address % 16 != 0) return "a matrix does not begin at a multiple of 16 bytes";
-    // Loads of whole words rely on how blocks lie, which a stride between experts could disturb.
-    if (matrix.expert_bytes % 16 != 0 && matrix.row_bytes % 16 == 0) {
+    if (matrix.expert_bytes % 16 != 0) {
         return "the distance between experts is not a multiple of 16 bytes";
-    }
-    if (row->block_bytes % 4 == 0 && matrix.expert_bytes % 8 != 0) {
-        return "the distance between experts is not a multiple of 8 bytes";
-    }
-    if (row->block_bytes % 2 == 0 && matrix.expert_bytes % 2 != 0) {
-        return "the distance between experts is odd";
     }
     return nullptr;
 }

@@ -12,8 +12,7 @@ namespace moe {
 
 using StreamLauncher = int (*)(const moe_device & device, const StreamArgs & args, int grid);
 
-using FeedForwardLauncher = int (*)(const moe_device & device, const FeedForwardArgs & args,
-                                    int grid);
+using FeedForwardLauncher = int (*)(const moe_device & device, const FeedForwardArgs & args);
 
 struct TypeRow {
     int type;  // ggml's number

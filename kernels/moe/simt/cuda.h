@@ -151,11 +151,6 @@ DEVICE void copy_bulk(void * to, const void * from, uint32_t bytes, uint64_t * b
         "r"(shared_address(barrier)), "l"(policy) : "memory");
 #endif
 }
-DEVICE void order_before_bulk_copies() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
-}
 DEVICE void copy_async(void * to, const void * from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from)
                  : "memory");

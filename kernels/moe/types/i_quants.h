@@ -36,17 +36,13 @@ struct IQ2XXS : SuperBlock {
     static constexpr Order kOrder = Order::kEight;
     static constexpr Lower kLower = Lower::kNothing;
     static constexpr float kFold = 0.125f;
+    static constexpr bool kManyRegisters = true;
     struct Head {
         float factor;
-        uint32_t scales;  // a nibble per group
+        const uint8_t * block;  // scales are read where they are used: registers are scarce
     };
     MEMBER Head head(const uint8_t * block, int) {
-        Head head = {simt::half_to_float(simt::load<uint16_t>(block)), 0};
-#pragma unroll
-        for (int group = 0; group < 8; group++) {
-            head.scales |= (simt::load<uint8_t>(block + 9 + 8 * group) >> 4) << (4 * group);
-        }
-        return head;
+        return {simt::half_to_float(simt::load<uint16_t>(block)), block};
     }
     MEMBER void codes(const uint8_t * block, int chunk, int t, uint32_t (&words)[2]) {
         const int row = simt::load<uint8_t>(block + 2 + 8 * chunk + t);
@@ -58,7 +54,7 @@ struct IQ2XXS : SuperBlock {
         words[1] = (grid.y ^ turn.y) + (turn.y & 0x01010101u);
     }
     MEMBER int scale(const Head & head, int group) {
-        return 2 * ((head.scales >> (4 * group)) & 0xf) + 1;
+        return 2 * (simt::load<uint8_t>(head.block + 9 + 8 * group) >> 4) + 1;
     }
     MEMBER float factor(const Head & head) { return head.factor; }
 };
@@ -75,6 +71,7 @@ struct IQ1S : SuperBlock {
     static constexpr Lower kLower = Lower::kOffset;  // the shift: one for a whole group
     static constexpr int kOffset = 1;
     static constexpr float kFold = 0.125f;
+    static constexpr bool kManyRegisters = true;
     struct Head {
         float factor;
         uint32_t scales[2];  // odd numbers up to 15, four to a word
@@ -119,6 +116,7 @@ struct IQ1M : SuperBlock {
     static constexpr Order kOrder = Order::kFour;
     static constexpr Lower kLower = Lower::kNothing;
     static constexpr float kFold = 0.125f;
+    static constexpr bool kManyRegisters = true;
     struct Head {
         float factor;
         uint32_t scales[2];  // four times 12 bits of scales, 4 bits of the factor

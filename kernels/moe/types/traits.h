@@ -38,6 +38,7 @@ struct SuperBlock {
     static constexpr bool kIntegerScales = true;
     static constexpr int kOffset = 0;
     static constexpr float kFold = 1.0f;
+    static constexpr bool kManyRegisters = false;
     template <class Head> MEMBER float minimum(const Head &) { return 0.0f; }
     template <class Head> MEMBER uint32_t lower_word(const Head &, const uint8_t *, int) {
         return 0;
@@ -56,6 +57,7 @@ struct SmallBlock {
     static constexpr Lower kLower = Lower::kNothing;
     static constexpr int kOffset = 0;
     static constexpr float kFold = 1.0f;
+    static constexpr bool kManyRegisters = false;
 };
 
 }  // namespace moe
