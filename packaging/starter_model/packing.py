@@ -12,8 +12,10 @@ from torch import Tensor
 from starter_model.conversation import Conversation, render
 
 # The model must be able to point before it can answer: a little of the prompts is learned too.
-PROMPT_SHARE = 0.12
+PROMPT_SHARE = 0.05
 PROMPT_WEIGHT = 0.25
+HEAD_TOKENS = 4
+HEAD_WEIGHT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,15 @@ def encode(conversation: Conversation, tokenizer: Tokenizer) -> Example:
     """Return a conversation's tokens.
 
     An answer's tokens weigh as the inverse root of its length, so that a span of three tokens
-    counts beside a paragraph.
+    counts beside a paragraph; its first tokens weigh more, since they decide which answer it is.
     """
     tokens: list[int] = []
     weights: list[float] = []
     for piece in render(conversation):
         ids = tokenizer.encode(piece.text, add_special_tokens=False).ids
         tokens += ids
-        weights += [len(ids) ** -0.5 if piece.spoken else 0.0] * len(ids)
+        one = len(ids) ** -0.5 if piece.spoken else 0.0
+        weights += [one * (HEAD_WEIGHT if at < HEAD_TOKENS else 1.0) for at in range(len(ids))]
     return Example(tokens, weights)
 
 
