@@ -40,6 +40,9 @@ def main() -> None:
     measuring = steps.add_parser("evaluate", help="print the table of scores")
     measuring.add_argument("--model", type=Path, default=SHIPPED)
     measuring.add_argument("--size", type=int, default=150, help="conversations of each kind")
+    measuring.add_argument(
+        "--wordings", type=int, default=3, help="held-out wordings of each question about the app"
+    )
     measuring.add_argument("--write-card", action="store_true", help="put the table into the card")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +106,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     items = read_guide()
     speed = measure_speed(arguments.model)
-    scores = evaluate(arguments.model, items, arguments.size)
+    scores = evaluate(arguments.model, items, arguments.size, arguments.wordings)
     write_wrong(arguments.folder / "wrong.jsonl", scores)
     size_mb = arguments.model.stat().st_size / 1e6
     lines = [

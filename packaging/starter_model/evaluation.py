@@ -82,14 +82,15 @@ class Scores:
         return self.right[group] / self.asked[group]
 
 
-def questions(items: tuple[GuideItem, ...], size: int) -> Iterator[Question]:
+def questions(items: tuple[GuideItem, ...], size: int, wordings: int = 3) -> Iterator[Question]:
     """Yield the evaluation set, the same every time.
 
     size: how many conversations of each generated kind; 0 for the guide alone.
+    wordings: how many of each item's held-out questions.
     """
     for item in items:
         group = "manners" if item.kind == "manners" else f"guide_{item.language}"
-        for text in item.held_out:
+        for text in item.held_out[:wordings]:
             asked = Conversation((Message("user", text),))
             yield Question(group, asked, item.answer, item)
     random = Random(SEED)
@@ -120,11 +121,13 @@ def _use(whole: Conversation, group: str) -> Iterator[Question]:
             yield Question("tool_answer", before, answer.text)
 
 
-def evaluate(path: Path, items: tuple[GuideItem, ...], size: int = 150) -> Scores:
+def evaluate(
+    path: Path, items: tuple[GuideItem, ...], size: int = 150, wordings: int = 3
+) -> Scores:
     """Ask everything and return the scores."""
     scores = Scores()
     with Runtime(path) as runtime:
-        for question in questions(items, size):
+        for question in questions(items, size, wordings):
             prompt = "".join(piece.text for piece in render(question.conversation, ask=True))
             data, ended = runtime.answer(prompt, LIMIT_TOKENS)
             said = data.decode("utf-8", "replace")
