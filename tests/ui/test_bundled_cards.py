@@ -46,7 +46,7 @@ def test_both_are_marked_and_say_what_they_are_for(
         assert mine.bundled.isVisibleTo(mine)
         assert mine.bundled.text() == "Comes with Freehold"
         assert not mine.remove_action.isVisible()
-    assert "guide to Freehold" in starter.about.text()
+    assert "still wrong" in starter.about.text()
     assert "searched by meaning" in embedder.about.text()
     assert not embedder.chat.isVisibleTo(embedder)
     assert not other.bundled.isVisibleTo(other)

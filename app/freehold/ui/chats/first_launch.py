@@ -22,8 +22,8 @@ from freehold.wire_machine import Inventory
 WIDTH: Final = 620
 NOT_READ: Final = ("This machine could not be read.", "The Machine page says more.")
 STARTER_TEXT: Final = (
-    "A small guide to Freehold: ask it about the app, or give it a short text and a question."
-    " It is very small, can be wrong and knows little else: find a bigger model for real work."
+    "An early version of a small guide to Freehold, for trying how a chat works. Most of its"
+    " answers are still wrong: read Help for the app itself, find a bigger model for real work."
 )
 
 

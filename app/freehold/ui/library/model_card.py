@@ -174,7 +174,7 @@ def about_text(entry: ModelEntry) -> str:
     if entry.kind == "embedding":
         return "Turns text into numbers, so that documents are searched by meaning. It cannot chat."
     if entry.origin == "bundled":
-        return "A small guide to Freehold. It knows little else: find a bigger model for the rest."
+        return "A first try of a guide: most of its answers are still wrong. Find a bigger model."
     return ""
 
 
