@@ -166,6 +166,8 @@ async def ending_s(metering: Metering, ledger: Ledger, sources: Sequence[Source]
         now_s = time.monotonic()
         ended = EndedRequest(name, "owner", "", "small", 20, 0, 9, 1.0, time.time(), now_s)
         metering.request_ended(ended)
+        if not metering._ended:  # on a quiet machine its windows are settled at once
+            return metering._lines.pop()
         metering._ended.pop()
         return metering._line(ended)
 
