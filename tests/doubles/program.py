@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,29 @@ class Program:
             if stream is not None:
                 stream.close()
         self._process.wait()
+
+
+@contextlib.contextmanager
+def real_window(environment: Mapping[str, str], data_folder: Path) -> Iterator[Program]:
+    """Run the window with a server of its own; both have ended afterwards."""
+    variables = {**environment, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+    program = Program("doubles.desktop_app", variables, "--real")
+    try:
+        assert program.read(90) == "ready"
+        yield program
+    finally:
+        program.end()
+        address = data_folder / "state" / "server.json"
+        if address.exists():
+            end_process(int(json.loads(address.read_text())["pid"]))
+
+
+def end_process(pid: int) -> None:
+    """End a process and wait until it has gone."""
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+            time.sleep(0.05)

@@ -9,30 +9,18 @@ from pathlib import Path
 import pytest
 
 from doubles.displays import VirtualDisplay
-from doubles.program import Program
-from freehold.client.discovery import read_address
+from doubles.program import Program, real_window
 from freehold.library.bundled import STARTER
-from freehold.paths import user_paths
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xvfb, pytest.mark.engine]
 
 
 @pytest.fixture
 def window(virtual_display: VirtualDisplay, data_folder: Path) -> Iterator[Program]:
-    environment = {
-        **virtual_display.environment,
-        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
-        "HOME": str(data_folder),  # no models of other programs
-    }
-    program = Program("doubles.desktop_app", environment, "--real")
-    try:
-        assert program.read(90) == "ready"
+    # Another home: no models of other programs.
+    environment = {**virtual_display.environment, "HOME": str(data_folder)}
+    with real_window(environment, data_folder) as program:
         yield program
-    finally:
-        program.end()
-        found = read_address(user_paths())
-        if found is not None:
-            os.kill(found.pid, 15)
 
 
 def test_the_starter_model_answers_at_once(window: Program, tmp_path: Path) -> None:

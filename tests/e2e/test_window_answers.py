@@ -17,38 +17,15 @@ from PySide6.QtGui import QImage
 
 from doubles.displays import VirtualDisplay, screenshot
 from doubles.models import ending_model, small_model
-from doubles.program import Program
+from doubles.program import Program, real_window
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xvfb, pytest.mark.engine]
 
 
-def _end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-            time.sleep(0.05)
-    except (ProcessLookupError, FileNotFoundError):
-        return
-
-
 @pytest.fixture
 def window(virtual_display: VirtualDisplay, data_folder: Path) -> Iterator[Program]:
-    environment = {
-        **virtual_display.environment,
-        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
-    }
-    program = Program("doubles.desktop_app", environment, "--real")
-    try:
-        assert program.read(90) == "ready"
+    with real_window(virtual_display.environment, data_folder) as program:
         yield program
-    finally:
-        program.end()
-        address = data_folder / "state" / "server.json"
-        if address.exists():
-            _end(int(json.loads(address.read_text())["pid"]))
 
 
 def test_import_a_model_ask_and_read_the_answer(

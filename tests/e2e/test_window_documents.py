@@ -3,12 +3,9 @@ real X server; the model is scripted, or the smallest real one."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import signal
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from doubles.displays import VirtualDisplay
 from doubles.document_files import ENGLISH, RUSSIAN, TITLE, make_docx, make_pdf, make_xlsx, put
 from doubles.engine import Step
 from doubles.models import ending_model
-from doubles.program import Program
+from doubles.program import Program, real_window
 from doubles.server import FakeModels, LiveServer, fake_entry, fake_house
 from freehold.engine.requests import ChatPrompt, GenerateRequest
 
@@ -69,17 +66,6 @@ def window(server: LiveServer, virtual_display: VirtualDisplay) -> Iterator[Prog
         yield program
     finally:
         program.end()
-
-
-def end_process(pid: int) -> None:
-    """End a server and wait until it has gone."""
-    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-            time.sleep(0.05)
 
 
 def artifacts(tmp_path: Path) -> Path:
@@ -165,26 +151,15 @@ def test_files_are_dropped_asked_about_and_their_proof_is_boxed(
 
 
 @pytest.fixture
-def real_window(virtual_display: VirtualDisplay, data_folder: Path) -> Iterator[Program]:
-    environment = {
-        **virtual_display.environment,
-        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
-    }
-    program = Program("doubles.desktop_app", environment, "--real")
-    try:
-        assert program.read(90) == "ready"
+def own_window(virtual_display: VirtualDisplay, data_folder: Path) -> Iterator[Program]:
+    with real_window(virtual_display.environment, data_folder) as program:
         yield program
-    finally:
-        program.end()
-        address = data_folder / "state" / "server.json"
-        if address.exists():
-            end_process(int(json.loads(address.read_text())["pid"]))
 
 
 @pytest.mark.engine
-def test_a_real_engine_reads_documents_and_goes_on(real_window: Program, tmp_path: Path) -> None:
+def test_a_real_engine_reads_documents_and_goes_on(own_window: Program, tmp_path: Path) -> None:
     """The model is too small to answer well: that it answers, twice, from sources, is enough."""
-    window = real_window
+    window = own_window
     window.do(f"import {ending_model()}", 60)
     paths = [str(put(tmp_path, "minutes.docx", make_docx()))]
     window.do("page chats")

@@ -12,8 +12,9 @@ import shiboken6
 from PySide6.QtWidgets import QApplication
 
 from doubles.client import FakeClient
-from doubles.machine import gpu, memory, small_shape
-from doubles.scenes import KIMI, QWEN
+from doubles.machine import gpu, memory
+from doubles.machine_scene import machine_page, settled
+from doubles.scenes import KIMI
 from doubles.waiting import until
 from freehold.errors import AppError
 from freehold.ui.machine.inventory_cards import live_words, program_words
@@ -39,25 +40,8 @@ def asked(client: FakeClient) -> list[PlanRequest]:
 async def page(
     workstation: FakeClient, session: Session, theme: Theme
 ) -> AsyncIterator[MachinePage]:
-    workstation.machine.shapes[QWEN.ref] = small_shape()
-    page = MachinePage(session, ModelsState(session, session), theme)
-    page.resize(1000, 1200)
-    page.show()
-    await until(lambda: page.machine.state is not None)
-    page.choose(KIMI.ref)
-    await settled(page)
-    yield page
-    page.close()
-    page.deleteLater()
-
-
-async def settled(page: MachinePage | LoadDialog) -> None:
-    await until(
-        lambda: (
-            not page.plan.is_waiting
-            and (page.plan.plan is not None or page.plan.problem is not None)
-        )
-    )
+    async with machine_page(workstation, session, theme) as page:
+        yield page
 
 
 async def test_the_picture_shows_every_device_and_why(page: MachinePage) -> None:

@@ -8,11 +8,10 @@ import msgspec
 import pytest_asyncio
 
 from doubles.client import FakeClient
-from doubles.machine import small_shape
-from doubles.scenes import KIMI, QWEN
+from doubles.machine_scene import machine_page
+from doubles.scenes import KIMI
 from doubles.waiting import until
 from freehold.ui.machine.inventory_cards import InventoryCards
-from freehold.ui.machine.load_dialog import LoadDialog
 from freehold.ui.machine.page import MachinePage
 from freehold.ui.machine.plan_picture import real_words
 from freehold.ui.machine.tune_dialog import TuneDialog
@@ -33,25 +32,8 @@ from freehold.wire_machine import (
 async def page(
     workstation: FakeClient, session: Session, theme: Theme
 ) -> AsyncIterator[MachinePage]:
-    workstation.machine.shapes[QWEN.ref] = small_shape()
-    page = MachinePage(session, ModelsState(session, session), theme)
-    page.resize(1000, 1200)
-    page.show()
-    await until(lambda: page.machine.state is not None)
-    page.choose(KIMI.ref)
-    await settled(page)
-    yield page
-    page.close()
-    page.deleteLater()
-
-
-async def settled(page: MachinePage | LoadDialog) -> None:
-    await until(
-        lambda: (
-            not page.plan.is_waiting
-            and (page.plan.plan is not None or page.plan.problem is not None)
-        )
-    )
+    async with machine_page(workstation, session, theme) as page:
+        yield page
 
 
 async def test_the_machine_is_measured_with_progress_and_cancelled(

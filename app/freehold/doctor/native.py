@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.doctor.check import Check
-from freehold.engine.kernels import KernelState, list_kernels, read_switch
+from freehold.engine.kernels import SWITCH_VARIABLE, KernelState, list_kernels, read_switch
 from freehold.units import format_bytes
 
 PROBE_WITHIN_S = 60.0
@@ -114,7 +114,7 @@ def check_backend(state: NativeState) -> Check:
 
 def expert_kernels(state: NativeState) -> tuple[KernelState, ...]:
     """Return whether each of Freehold's expert kernels is used, and why."""
-    switch = read_switch(os.environ.get("FREEHOLD_MOE"))
+    switch = read_switch(os.environ.get(SWITCH_VARIABLE))
     pack = state.report.get("pack") or {}
     return list_kernels(pack, state.report.get("devices", ()), switch)
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from freehold.engine.ggml import backend_function, list_devices, load_backend
+from freehold.engine.kernels import SWITCH_VARIABLE
 from freehold.paths import user_paths
 
 FOLDER_VARIABLE: Final = "FREEHOLD_GPU_PACK"
 BACKEND, KERNELS = "libggml-cuda.so", "libmoe_kernels.so"
 CUDA_LIBRARIES: Final = ("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13")
 ABI_VERSION: Final = 1
-SWITCH_VARIABLE: Final = "FREEHOLD_MOE"
 # Kernels that no GPU has run yet stay off unless a person asks for them.
 UNASKED: Final = b"0"
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+SWITCH_VARIABLE: Final = "FREEHOLD_MOE"
 KERNELS: Final = ("stream", "feed_forward", "router", "plan")
 PURPOSES: Final = {
     "stream": "experts' matrices, each read once",
@@ -40,7 +41,7 @@ def read_switch(text: str | None) -> Switch:
     """Return what FREEHOLD_MOE means: "0", "1", or names by comma; None where it is not set."""
     if text is None:
         return Switch(frozenset(), "not asked for; they wait to be measured on a GPU")
-    said = f"FREEHOLD_MOE={text}"
+    said = f"{SWITCH_VARIABLE}={text}"
     if text in ("0", "1"):
         return Switch(frozenset(KERNELS if text == "1" else ()), said)
     names = text.split(",")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from freehold.engine.kernels import describe, list_kernels, read_switch
+from freehold.engine.kernels import SWITCH_VARIABLE, describe, list_kernels, read_switch
 from freehold.engine.process import worker_environment
 from freehold.machine.plan.budgets import DiskBudget, GpuBudget, Machine, RamBudget
 from freehold.wire_machine import Inventory
@@ -97,5 +97,5 @@ def engine_devices(report: Mapping[str, Any]) -> dict[str, str]:
 def expert_kernels(report: Mapping[str, Any]) -> str:
     """Return one line about Freehold's expert kernels."""
     pack = report.get("pack") or {}
-    switch = read_switch(os.environ.get("FREEHOLD_MOE"))
+    switch = read_switch(os.environ.get(SWITCH_VARIABLE))
     return describe(list_kernels(pack, report.get("devices", ()), switch), pack)
